@@ -1,0 +1,1 @@
+"""Speed of Pellucid beside PyTorch: `python -m benchmarks.run`, or `make bench`."""

@@ -1,0 +1,15 @@
+"""Pellucid: PyTorch's tensor system in Python, open to the eye."""
+
+from __future__ import annotations
+
+from pellucid import dtypes as _dtypes
+from pellucid.devices import device
+from pellucid.layout import Size
+from pellucid.operators import indexing, pointwise
+from pellucid.operators.define import PUBLIC as _PUBLIC
+from pellucid.tensor import Tensor
+
+__version__ = "0.1.0"
+
+globals().update(_dtypes.PUBLIC_NAMES)
+globals().update(_PUBLIC)

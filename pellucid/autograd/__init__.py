@@ -1,0 +1,1 @@
+"""Reverse-mode differentiation: the recorded graph, derived derivatives, modes, gradcheck."""

@@ -1,0 +1,542 @@
+"""Expressions to LLVM IR, for one lane or for a vector of lanes: what every target has in common.
+
+An ``Emitter`` writes the code of expressions at one place of the loops. It holds ``width`` lanes, optionally under a
+``mask`` (the tail of a row). Expressions that are the same in all lanes are written once, by its ``outer`` emitter
+of one lane in front of the loop, and spread when used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pellucid.codegen.ir import Writer, literal, memory_type, register_type, suffix, vector
+from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, int64
+from pellucid.formula.expr import Expr, Number, const
+from pellucid.formula.lowering import expand
+
+Value = str | tuple[str, str]  # a complex value is (real, imaginary)
+
+_FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
+_INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl"}
+_FLOAT_TESTS = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+_ROUNDINGS = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
+
+INDEX_ERROR, DIVISION_ERROR = 1, 2
+
+
+class Place(Protocol):
+    """What an emitter asks of the loops around it."""
+
+    writer: Writer
+
+    def counter(self, axis: int) -> str: ...
+    def param(self, name: tuple[object, ...]) -> str: ...
+    def operand(self, k: int) -> str: ...
+    def address(self, slot: int) -> str: ...
+    def lane_step(self, slot: int) -> str: ...
+    def dynamic_step(self, slot: int, d: int) -> str: ...
+    def flag(self, condition: str, status: int) -> None: ...
+
+
+class Emitter:
+    def __init__(
+        self,
+        place: Place,
+        width: int = 1,
+        lane_axis: int | None = None,
+        mask: str | None = None,
+        outer: Emitter | None = None,
+    ) -> None:
+        self.place, self.width, self.lane_axis, self.mask, self.outer = place, width, lane_axis, mask, outer
+        self.w = place.writer
+        self.memo: dict[Expr, Value] = {}
+        self._varying: dict[Expr, bool] = {}
+        self.shift = "0"  # added to the lane axis's counter: which of several unrolled vectors this is
+
+    # -- where an expression varies -------------------------------------------------------------------------------
+
+    def varies(self, e: Expr) -> bool:
+        """Whether lanes can differ in ``e``."""
+        found = self._varying.get(e)
+        if found is None:
+            if e.op == "axis":
+                found = e.data == self.lane_axis
+            elif e.op == "access" and self.lane_axis is not None and self.place.lane_step(e.data[0]) != "0":
+                found = True
+            else:
+                found = any([self.varies(a) for a in e.args])
+            self._varying[e] = found
+        return found
+
+    def hoist(self, e: Expr) -> None:
+        """Write the parts of ``e`` that are the same in all lanes in front of the loop."""
+        if self.outer is None:
+            return
+        if not self.varies(e):
+            self.outer.value(e)
+            return
+        for a in e.args:
+            along = self._along_lane(a) if e.op == "access" else None
+            if along is not None:
+                self.outer.value(along)
+            else:
+                self.hoist(a)
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def type_of(self, dtype: DType) -> str:
+        return vector(register_type(dtype), self.width)
+
+    def bind(self, e: Expr, value: Value) -> None:
+        """Give ``e`` (a state) a value that differs between the lanes."""
+        self.memo[e] = value
+        self._varying[e] = True
+
+    def scalar(self, e: Expr) -> str:
+        value = self.value(e)
+        assert isinstance(value, str), f"a real value is needed for {e!r}"
+        return value
+
+    def value(self, e: Expr) -> Value:
+        found = self.memo.get(e)
+        if found is None:
+            if self.outer is not None and e.op != "const" and not self.varies(e):
+                found = self.spread(self.outer.value(e), e.dtype)
+            else:
+                found = self.write(e)
+            self.memo[e] = found
+        return found
+
+    def spread(self, value: Value, dtype: DType) -> Value:
+        if isinstance(value, tuple):
+            part = dtype.to_real()
+            return self._splat(value[0], register_type(part)), self._splat(value[1], register_type(part))
+        return self._splat(value, register_type(dtype))
+
+    def _splat(self, value: str, type_: str) -> str:
+        if self.width == 1:
+            return value
+        whole = vector(type_, self.width)
+        first = self.w.let(f"insertelement {whole} poison, {type_} {value}, i64 0")
+        return self.w.let(f"shufflevector {whole} {first}, {whole} poison, <{self.width} x i32> zeroinitializer")
+
+    def constant(self, value: Number, dtype: DType) -> str:
+        text = literal(value, dtype)  # type: ignore[arg-type]
+        return text if self.width == 1 else f"splat ({register_type(dtype)} {text})"
+
+    def write(self, e: Expr) -> Value:
+        leaf = _LEAVES.get(e.op)
+        if leaf is not None:
+            return leaf(self, e)
+        expanded = expand(e)
+        if expanded is not e:
+            return self.value(expanded)
+        if e.op in ("real", "imag"):
+            pair = self.value(e.args[0])
+            return pair[0 if e.op == "real" else 1]
+        if e.op == "complex":
+            return self.scalar(e.args[0]), self.scalar(e.args[1])
+        args = [self.scalar(a) for a in e.args]
+        return self.operation(e, args)
+
+    # -- leaves ---------------------------------------------------------------------------------------------------
+
+    def write_const(self, e: Expr) -> Value:
+        if e.dtype.is_complex:
+            number, part = complex(e.data), e.dtype.to_real()
+            return self.constant(number.real, part), self.constant(number.imag, part)
+        return self.constant(e.data, e.dtype)
+
+    def write_axis(self, e: Expr) -> str:
+        counter = self.place.counter(e.data)
+        if e.data != self.lane_axis:
+            return self._splat(counter, "i64")
+        if self.shift != "0":
+            counter = self.w.let(f"add i64 {counter}, {self.shift}")
+        if self.width == 1:
+            return counter
+        whole = vector("i64", self.width)
+        lanes = ", ".join(f"i64 {i}" for i in range(self.width))
+        return self.w.let(f"add {whole} {self._splat(counter, 'i64')}, <{lanes}>")
+
+    def write_param(self, e: Expr) -> str:
+        number, type_ = self.place.param(e.data), register_type(e.dtype)
+        if type_ != "i64":
+            number = self.w.let(f"bitcast i64 {number} to {type_}")
+        return self._splat(number, type_)
+
+    def write_scalar(self, e: Expr) -> str:
+        """The eight bytes that stand for the number among the operands."""
+        bits = self.place.operand(e.data)
+        type_ = register_type(e.dtype)
+        if type_ == "double":
+            bits = self.w.let(f"bitcast i64 {bits} to double")
+        elif type_ != "i64":
+            bits = self.w.let(f"trunc i64 {bits} to {type_}")
+        return self._splat(bits, type_)
+
+    def write_table(self, e: Expr) -> str:
+        type_ = register_type(e.dtype)
+        name = f"@table{len(self.w.globals)}"
+        items = ", ".join(f"{type_} {literal(v, e.dtype)}" for v in e.data)
+        self.w.globals.append(f"{name} = private constant [{len(e.data)} x {type_}] [{items}]")
+        index = self.scalar(e.args[0].cast(int64))
+        wide = vector("i64", self.width)
+        at = self.w.let(f"getelementptr {type_}, ptr {name}, {wide} {index}")
+        if self.width == 1:
+            return self.w.let(f"load {type_}, ptr {at}")
+        return self._gather(at, type_, e.dtype.itemsize, None)
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def write_access(self, e: Expr) -> Value:
+        """Read memory: at one address, along consecutive lanes, or lane by lane."""
+        slot, _, mode, fill = e.data
+        address, inside = self.place.address(slot), None
+        base: str | None = None  # what computed coordinates add, the same for all lanes
+        moving: str | None = None  # what they add lane by lane
+        step = self.place.lane_step(slot)
+        for d, coord in enumerate(e.args):
+            ok = self._bounds(slot, d, coord)
+            inside = ok if inside is None else self.w.let(f"and {vector('i1', self.width)} {inside}, {ok}")
+            stride = self.place.dynamic_step(slot, d)
+            along = self._along_lane(coord)
+            if along is not None and step == "0" and moving is None:
+                assert self.outer is not None
+                start = self.outer.scalar(along)
+                first = self._lane_start()
+                position = self.w.let(f"add i64 {start}, {first}")
+                offset = self.w.let(f"mul i64 {position}, {stride}")
+                base = offset if base is None else self.w.let(f"add i64 {base}, {offset}")
+                step = stride
+            elif self.outer is not None and not self.varies(coord):
+                offset = self.w.let(f"mul i64 {self.outer.scalar(coord)}, {stride}")
+                base = offset if base is None else self.w.let(f"add i64 {base}, {offset}")
+            else:
+                whole = vector("i64", self.width)
+                offset = self.w.let(f"mul {whole} {self.scalar(coord)}, {self._splat(stride, 'i64')}")
+                moving = offset if moving is None else self.w.let(f"add {whole} {moving}, {offset}")
+        if self.place.lane_step(slot) != "0":
+            own = self.w.let(f"mul i64 {self._lane_start()}, {step}")
+            base = own if base is None else self.w.let(f"add i64 {base}, {own}")
+        if base is not None:
+            address = self.w.let(f"add i64 {address}, {base}")
+        allowed = self._and_mask(inside)
+        if mode == "checked" and inside is not None:
+            self._flag_outside(inside)
+        if moving is None and self.width > 1 and step == str(e.dtype.itemsize):
+            value = self._load_run(address, e.dtype, allowed)
+        else:
+            value = self._load_lanes(address, moving, step, e.dtype, allowed)
+        if mode == "filled":
+            value = self._fill(value, inside, fill, e.dtype)
+        return value
+
+    def _lane_start(self) -> str:
+        assert self.lane_axis is not None
+        counter = self.place.counter(self.lane_axis)
+        return counter if self.shift == "0" else self.w.let(f"add i64 {counter}, {self.shift}")
+
+    def _along_lane(self, coord: Expr) -> Expr | None:
+        """What is left of ``lane axis + uniform`` or ``lane axis - uniform`` without the axis, else None."""
+        if self.width == 1 or self.outer is None:
+            return None
+        if coord.op == "axis":
+            return _ZERO if coord.data == self.lane_axis else None
+        if coord.op in ("add", "sub"):
+            a, b = coord.args
+            left = self._along_lane(a)
+            if left is not None and not self.varies(b):
+                return left + b if coord.op == "add" else left - b
+            right = self._along_lane(b) if coord.op == "add" else None
+            if right is not None and not self.varies(a):
+                return a + right
+        return None
+
+    def _bounds(self, slot: int, d: int, coord: Expr) -> str:
+        """0 <= coord < extent, as one unsigned comparison."""
+        whole = vector("i64", self.width)
+        extent = self._splat(self.place.param(("extent", slot, d)), "i64")
+        return self.w.let(f"icmp ult {whole} {self.scalar(coord)}, {extent}")
+
+    def _and_mask(self, inside: str | None) -> str | None:
+        if inside is None or self.mask is None:
+            return inside or self.mask
+        return self.w.let(f"and {vector('i1', self.width)} {inside}, {self.mask}")
+
+    def _flag_outside(self, inside: str) -> None:
+        whole = vector("i1", self.width)
+        outside = self.w.let(f"xor {whole} {inside}, {self.constant(True, bool_)}")
+        if self.mask is not None:
+            outside = self.w.let(f"and {whole} {outside}, {self.mask}")
+        self.place.flag(self.any(outside), INDEX_ERROR)
+
+    def any(self, lanes: str) -> str:
+        if self.width == 1:
+            return lanes
+        whole = vector("i1", self.width)
+        return self.w.call("i1", f"llvm.vector.reduce.or.v{self.width}i1", f"{whole} {lanes}")
+
+    def _load_run(self, address: str, dtype: DType, allowed: str | None) -> Value:
+        """Consecutive cells, one per lane."""
+        pointer = self.w.let(f"inttoptr i64 {address} to ptr")
+        if dtype.is_complex:
+            return self._load_pairs(pointer, dtype, allowed)
+        type_ = vector(memory_type(dtype), self.width)
+        if allowed is None:
+            raw = self.w.let(f"load {type_}, ptr {pointer}, align {dtype.itemsize}")
+        else:
+            raw = self.w.call(
+                type_,
+                f"llvm.masked.load.{suffix(memory_type(dtype), self.width)}.p0",
+                f"ptr align {dtype.itemsize} {pointer}",
+                f"{vector('i1', self.width)} {allowed}",
+                f"{type_} zeroinitializer",
+            )
+        return self._from_memory(raw, dtype)
+
+    def _load_pairs(self, pointer: str, dtype: DType, allowed: str | None) -> Value:
+        """Complex cells: read all parts in one run, then part them."""
+        part, n = dtype.to_real().llvm, 2 * self.width
+        type_ = vector(part, n)
+        if allowed is None:
+            raw = self.w.let(f"load {type_}, ptr {pointer}, align {dtype.itemsize // 2}")
+        else:
+            twice = ", ".join(f"i32 {i // 2}" for i in range(n))
+            narrow = vector("i1", self.width)
+            wide = self.w.let(f"shufflevector {narrow} {allowed}, {narrow} poison, <{n} x i32> <{twice}>")
+            raw = self.w.call(
+                type_,
+                f"llvm.masked.load.{suffix(part, n)}.p0",
+                f"ptr align {dtype.itemsize // 2} {pointer}",
+                f"{vector('i1', n)} {wide}",
+                f"{type_} zeroinitializer",
+            )
+        picks = [", ".join(f"i32 {2 * i + k}" for i in range(self.width)) for k in (0, 1)]
+        real, imag = (
+            self.w.let(f"shufflevector {type_} {raw}, {type_} poison, <{self.width} x i32> <{p}>") for p in picks
+        )
+        return real, imag
+
+    def _load_lanes(self, address: str, moving: str | None, step: str, dtype: DType, allowed: str | None) -> Value:
+        """Each lane from an address of its own (or the one lane there is)."""
+        if dtype.is_complex:
+            part = dtype.to_real()
+            other = self.w.let(f"add i64 {address}, {part.itemsize}")
+            pair = [self._load_lanes(a, moving, step, part, allowed) for a in (address, other)]
+            return pair[0], pair[1]  # type: ignore[return-value]
+        type_ = memory_type(dtype)
+        if self.width == 1:
+            if moving is not None:
+                address = self.w.let(f"add i64 {address}, {moving}")
+            return self._from_memory(self._load_one(address, type_, dtype, allowed), dtype)
+        whole = vector("i64", self.width)
+        lanes = self._splat(address, "i64")
+        if step != "0":
+            numbers = ", ".join(f"i64 {i}" for i in range(self.width))
+            steps = self.w.let(f"mul {whole} {self._splat(step, 'i64')}, <{numbers}>")
+            lanes = self.w.let(f"add {whole} {lanes}, {steps}")
+        if moving is not None:
+            lanes = self.w.let(f"add {whole} {lanes}, {moving}")
+        pointers = self.w.let(f"inttoptr {whole} {lanes} to {vector('ptr', self.width)}")
+        return self._from_memory(self._gather(pointers, type_, dtype.itemsize, allowed), dtype)
+
+    def _load_one(self, address: str, type_: str, dtype: DType, allowed: str | None) -> str:
+        pointer = self.w.let(f"inttoptr i64 {address} to ptr")
+        if allowed is not None:
+            # A cell of zeros on the stack stands in for what may not be read.
+            safe = self.w.slot(type_, "zeroinitializer")
+            pointer = self.w.let(f"select i1 {allowed}, ptr {pointer}, ptr {safe}")
+        return self.w.let(f"load {type_}, ptr {pointer}, align {dtype.itemsize}")
+
+    def _gather(self, pointers: str, type_: str, align: int, allowed: str | None) -> str:
+        whole = vector(type_, self.width)
+        return self.w.call(
+            whole,
+            f"llvm.masked.gather.{suffix(type_, self.width)}.v{self.width}p0",
+            f"{vector('ptr', self.width)} align {align} {pointers}",
+            f"{vector('i1', self.width)} {allowed or self.constant(True, bool_)}",
+            f"{whole} zeroinitializer",
+        )
+
+    def _fill(self, value: Value, inside: str | None, fill: Number, dtype: DType) -> Value:
+        if inside is None:
+            return value
+        if isinstance(value, tuple):
+            part, number = dtype.to_real(), complex(fill)
+            real = self._fill(value[0], inside, number.real, part)
+            return real, self._fill(value[1], inside, number.imag, part)  # type: ignore[return-value]
+        type_ = self.type_of(dtype)
+        condition = f"{vector('i1', self.width)} {inside}"
+        return self.w.let(f"select {condition}, {type_} {value}, {type_} {self.constant(fill, dtype)}")
+
+    def _from_memory(self, raw: str, dtype: DType) -> str:
+        if dtype is bool_:
+            whole = vector("i8", self.width)
+            return self.w.let(f"icmp ne {whole} {raw}, zeroinitializer" if self.width > 1 else f"icmp ne i8 {raw}, 0")
+        return raw
+
+    def to_memory(self, value: str, dtype: DType) -> str:
+        if dtype is bool_:
+            return self.w.let(f"zext {self.type_of(dtype)} {value} to {vector('i8', self.width)}")
+        return value
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def operation(self, e: Expr, args: list[str]) -> str:
+        op, dtype = e.op, e.args[0].dtype
+        t = self.type_of(dtype)
+        if op in _FLOAT_TESTS:
+            return self._test(op, dtype, t, args)
+        if op == "select":
+            kind = vector("i1", self.width)
+            own = self.type_of(e.dtype)
+            return self.w.let(f"select {kind} {args[0]}, {own} {args[1]}, {own} {args[2]}")
+        if op == "cast":
+            return self._cast(args[0], dtype, e.dtype)
+        if op == "bitcast":
+            return self.w.let(f"bitcast {t} {args[0]} to {self.type_of(e.dtype)}")
+        if op in ("fma", "copysign"):
+            return self._intrinsic(f"llvm.{op}", dtype, args)
+        if op in ("neg", "abs", "not", *_ROUNDINGS):
+            return self._unary(op, dtype, t, args[0])
+        return self._binary(op, dtype, t, args)
+
+    def _intrinsic(self, name: str, dtype: DType, args: list[str], *more: str) -> str:
+        t = self.type_of(dtype)
+        full = f"{name}.{suffix(register_type(dtype), self.width)}"
+        return self.w.call(t, full, *(f"{t} {a}" for a in args), *more)
+
+    def _test(self, op: str, dtype: DType, t: str, args: list[str]) -> str:
+        if dtype.is_floating_point:
+            return self.w.let(f"fcmp {_FLOAT_TESTS[op]} {t} {args[0]}, {args[1]}")
+        name = op if op in ("eq", "ne") else ("s" if dtype.is_signed else "u") + op
+        return self.w.let(f"icmp {name} {t} {args[0]}, {args[1]}")
+
+    def _unary(self, op: str, dtype: DType, t: str, a: str) -> str:
+        if op == "not":
+            ones = self.constant(True if dtype is bool_ else -1, dtype)
+            return self.w.let(f"xor {t} {a}, {ones}")
+        if dtype.is_floating_point:
+            if op == "neg":
+                return self.w.let(f"fneg {t} {a}")
+            return self._intrinsic("llvm.fabs" if op == "abs" else f"llvm.{_ROUNDINGS[op]}", dtype, [a])
+        if op == "neg":
+            return self.w.let(f"sub {t} {self.constant(0, dtype)}, {a}")
+        if op == "abs":
+            return self._intrinsic("llvm.abs", dtype, [a], "i1 false") if dtype.is_signed else a
+        if op == "sqrt":
+            raise TypeError("formula: sqrt of an integer: cast it first")
+        return a
+
+    def _binary(self, op: str, dtype: DType, t: str, args: list[str]) -> str:
+        a, b = args
+        if op in ("min", "max"):
+            return self._extreme(op, dtype, t, args)
+        if dtype.is_floating_point:
+            return self.w.let(f"{_FLOAT_OPS[op]} {t} {a}, {b}")
+        if op in ("div", "rem"):
+            return self._integer_division(op, dtype, t, a, b)
+        if op in ("shr", "ushr"):
+            return self.w.let(f"{'ashr' if dtype.is_signed and op == 'shr' else 'lshr'} {t} {a}, {b}")
+        if dtype is bool_ and op in ("add", "mul"):
+            op = "or" if op == "add" else "and"
+        return self.w.let(f"{_INT_OPS[op]} {t} {a}, {b}")
+
+    def _extreme(self, op: str, dtype: DType, t: str, args: list[str]) -> str:
+        if dtype is bool_:
+            return self.w.let(f"{'and' if op == 'min' else 'or'} {t} {args[0]}, {args[1]}")
+        if not dtype.is_floating_point:
+            return self._intrinsic(f"llvm.{'s' if dtype.is_signed else 'u'}{op}", dtype, args)
+        # One comparison and one test for NaN: cheaper on x86 than llvm.maximum, whose order of zeros nobody needs.
+        a, b = args
+        kind = vector("i1", self.width)
+        first = self.w.let(f"fcmp {'ogt' if op == 'max' else 'olt'} {t} {a}, {b}")
+        picked = self.w.let(f"select {kind} {first}, {t} {a}, {t} {b}")
+        unordered = self.w.let(f"fcmp uno {t} {a}, {a}")
+        return self.w.let(f"select {kind} {unordered}, {t} {a}, {t} {picked}")
+
+    def _integer_division(self, op: str, dtype: DType, t: str, a: str, b: str) -> str:
+        """The processor traps on x/0 and on lowest/-1: neither reaches it."""
+        kind, zero, one = vector("i1", self.width), self.constant(0, dtype), self.constant(1, dtype)
+        by_zero = self.w.let(f"icmp eq {t} {b}, {zero}")
+        wrong = by_zero if self.mask is None else self.w.let(f"and {kind} {by_zero}, {self.mask}")
+        self.place.flag(self.any(wrong), DIVISION_ERROR)
+        if not dtype.is_signed:
+            safe = self.w.let(f"select {kind} {by_zero}, {t} {one}, {t} {b}")
+            return self.w.let(f"{'udiv' if op == 'div' else 'urem'} {t} {a}, {safe}")
+        minus = self.w.let(f"icmp eq {t} {b}, {self.constant(-1, dtype)}")
+        special = self.w.let(f"or {kind} {by_zero}, {minus}")
+        safe = self.w.let(f"select {kind} {special}, {t} {one}, {t} {b}")
+        result = self.w.let(f"{'sdiv' if op == 'div' else 'srem'} {t} {a}, {safe}")
+        exact = self.w.let(f"sub {t} {zero}, {a}") if op == "div" else zero
+        return self.w.let(f"select {kind} {minus}, {t} {exact}, {t} {result}")
+
+    # -- conversions ----------------------------------------------------------------------------------------------
+
+    def _convert(self, instruction: str, value: str, source: str, target: str) -> str:
+        return self.w.let(f"{instruction} {vector(source, self.width)} {value} to {vector(target, self.width)}")
+
+    def _cast(self, value: str, source: DType, target: DType) -> str:
+        if source is bfloat16:
+            return self._cast(self._widen_bfloat16(value), float32, target)
+        if target is bfloat16:
+            single = value if source is float32 else self._cast(value, source, float32)
+            return self._narrow_bfloat16(single)
+        if source is float16 or target is float16:
+            if source is float32:
+                return self._convert("fptrunc", value, "float", "half")
+            if target is float32:
+                return self._convert("fpext", value, "half", "float")
+            return self._cast(self._cast(value, source, float32), float32, target)
+        a, b = register_type(source), register_type(target)
+        if target is bool_:
+            return self._test("ne", source, self.type_of(source), [value, self.constant(0, source)])
+        if source.is_floating_point:
+            if target.is_floating_point:
+                return self._convert("fpext" if target.itemsize > source.itemsize else "fptrunc", value, a, b)
+            if target.itemsize < 4:  # through 64 bits, so that what does not fit wraps as in C
+                return self._convert("trunc", self._convert("fptosi", value, a, "i64"), "i64", b)
+            wide = "i64" if not target.is_signed else b
+            whole = self._convert("fptosi", value, a, wide)
+            return whole if wide == b else self._convert("trunc", whole, wide, b)
+        if target.is_floating_point:
+            return self._convert("sitofp" if source.is_signed else "uitofp", value, a, b)
+        if a == b:
+            return value
+        if target.itemsize > source.itemsize or source is bool_:
+            return self._convert("sext" if source.is_signed else "zext", value, a, b)
+        return self._convert("trunc", value, a, b)
+
+    def _widen_bfloat16(self, value: str) -> str:
+        wide = self._convert("zext", value, "i16", "i32")
+        t = vector("i32", self.width)
+        high = self.w.let(f"shl {t} {wide}, {'16' if self.width == 1 else 'splat (i32 16)'}")
+        return self._convert("bitcast", high, "i32", "float")
+
+    def _narrow_bfloat16(self, value: str) -> str:
+        """Round to nearest, ties to even; a NaN stays one."""
+        t, ints = vector("float", self.width), vector("i32", self.width)
+        number: Callable[[int], str] = lambda v: str(v) if self.width == 1 else f"splat (i32 {v})"  # noqa: E731
+        bits = self._convert("bitcast", value, "float", "i32")
+        high = self.w.let(f"lshr {ints} {bits}, {number(16)}")
+        odd = self.w.let(f"and {ints} {high}, {number(1)}")
+        bias = self.w.let(f"add {ints} {odd}, {number(0x7FFF)}")
+        rounded = self.w.let(f"lshr {ints} {self.w.let(f'add {ints} {bits}, {bias}')}, {number(16)}")
+        nan = self.w.let(f"fcmp uno {t} {value}, {value}")
+        picked = self.w.let(
+            f"select {vector('i1', self.width)} {nan}, {ints} {number(0x7FC0)}, {ints} {rounded}"
+        )
+        return self._convert("trunc", picked, "i32", "i16")
+
+
+_ZERO = const(0, int64)
+_LEAVES: dict[str, Callable[[Emitter, Expr], Value]] = {
+    "const": Emitter.write_const,
+    "axis": Emitter.write_axis,
+    "param": Emitter.write_param,
+    "scalar": Emitter.write_scalar,
+    "access": Emitter.write_access,
+    "table": Emitter.write_table,
+}

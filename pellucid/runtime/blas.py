@@ -1,0 +1,325 @@
+"""Matrix products by OpenBLAS (scipy-openblas32), as kernels that a plan can launch.
+
+    C[b] = alpha op(A[b]) op(B[b]) + beta S[b]     b in [0, batch), op: as it is, transposed, conjugated
+
+A product is cut into tiles of C, each one call of OpenBLAS on one thread, and our `parallel_for` shares the
+tiles among the threads. OpenBLAS's own threads stay out of it: they wait for each other in busy loops, so one
+thread that is interrupted stops all (a product of 128x128 then takes 12 ms rather than 0.05), and they cannot
+be used from within a chunk. K is never cut, so results do not depend on the number of threads.
+
+Other routines of the library (LAPACK) may use several threads inside `all_threads()`: their jobs then run on
+our pool, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import importlib.util
+import os
+import struct
+import threading
+from array import array
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pellucid.dtypes import DType
+from pellucid.runtime import jit, threads
+
+_LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
+_TRANSPOSE = {
+    (False, False): 111,
+    (True, False): 112,
+    (True, True): 113,
+    (False, True): 114,
+}  # (transposed, conjugated)
+_LARGEST = 2**31 - 1  # OpenBLAS counts in 32 bits
+
+# Tiles. Volumes count multiplications: some 50 a nanosecond and core for a matrix, 4 for a vector.
+_ALIGN = 32  # a tile begins at a multiple of what OpenBLAS's inner loops take at once
+_SMALLEST_TILE = 2**20  # 20 us, and above what OpenBLAS treats as small
+_SMALLEST_VECTOR_TILE = 2**17
+_SMALLEST_CHUNK = 2**19
+_LARGE_TILE = 2**28  # some ms: two tiles a thread, so that a thread that is interrupted costs less
+_PACKING = (
+    16  # OpenBLAS first rearranges a tile's rows and columns: multiplications in the time of one element
+)
+
+# Up to a volume of 10^6, OpenBLAS's AVX-512 kernels read the matrices where they are. On tiles of that size
+# they are 5 to 20 % faster than on rearranged matrices, as long as B stays in the second-level cache.
+_DIRECT_CORES = ("SkylakeX", "Cooperlake", "SapphireRapids")
+_DIRECT_TILES = {  # (A transposed, B transposed): (largest k, rows, columns), by k; A B^T is slower that way
+    (False, False): ((80, 96, 128), (320, 48, 64), (640, 24, 64)),
+    (True, False): ((80, 96, 128), (320, 48, 64), (640, 24, 64)),
+    (True, True): ((80, 96, 128), (160, 96, 64), (320, 96, 32)),
+    (False, True): (),
+}
+_DIRECT_BYTES = 2**21
+
+
+class Product(NamedTuple):
+    """What `launch` or `parallel_for` needs: run kernel(operands, params, begin, end) over [0, n).
+
+    `params` owns the memory that the kernel reads: keep it as long as the address is in use.
+    """
+
+    kernel: int
+    params: array[int]
+    n: int
+    grain: int
+
+
+def gemm_spec(
+    dtype: DType,
+    m: int,
+    n: int,
+    k: int,
+    trans_a: bool,
+    lda: int,
+    trans_b: bool,
+    ldb: int,
+    ldc: int,
+    batch: int = 1,
+    stride_a: int = 0,
+    stride_b: int = 0,
+    stride_c: int = 0,
+    alpha: complex = 1.0,
+    beta: complex = 0.0,
+    *,
+    conj_a: bool = False,
+    conj_b: bool = False,
+    summand: tuple[int, int, int] | None = None,
+) -> Product:
+    """The kernel of C = alpha op(A) op(B) + beta S for a batch of row-major matrices.
+
+    Operands at the launch: C, A, B, and S where `summand` is given; with beta = 0, C (and S) are not read.
+    The matrices may not overlap C; S may be C itself only by leaving `summand` out.
+
+    Args:
+        dtype: float32, float64, complex64 or complex128.
+        m, n, k: C is (m, n), op(A) is (m, k), op(B) is (k, n). Any may be 0; with k = 0, C = beta S.
+        trans_a: A lies in memory as (k, m) rather than (m, k). trans_b: B as (n, k) rather than (k, n).
+        lda, ldb, ldc: elements from a row in memory to the next one; the elements of a row are adjacent.
+        batch: number of products. stride_a, stride_b, stride_c: bytes from one to the next (0: the same one).
+        conj_a, conj_b: take the complex conjugate.
+        summand: bytes between S's matrices, its rows and its columns (0 where it is broadcast);
+            None: S is what C holds already.
+
+    Raises:
+        ValueError: rows overlap, or a size does not fit the library's 32-bit integers.
+        KeyError: no kernel for the dtype.
+    """
+    if dtype.name not in _LETTERS:
+        raise KeyError(
+            f"OpenBLAS multiplies {', '.join(_LETTERS)}, not {dtype.name}; convert the operands first"
+        )
+    if max(m, n, k) > _LARGEST:
+        raise ValueError(
+            f"matmul: m={m}, n={n}, k={k}; the most is {_LARGEST}: multiply parts of the matrices"
+        )
+    lda = _leading("A", lda, *((k, m) if trans_a else (m, k)))
+    ldb = _leading("B", ldb, *((n, k) if trans_b else (k, n)))
+    ldc = _leading("C", ldc, m, n)
+    letter, item = _LETTERS[dtype.name], dtype.itemsize
+    vector = 1 in (m, n) and k > 0 and not conj_a and not conj_b
+    if vector:
+        routine, smallest, direct = f"{letter}gemv", _SMALLEST_VECTOR_TILE, None
+        call = _vector_call(n, trans_a, lda, trans_b, ldb, ldc)
+    else:
+        routine, smallest = f"{letter}gemm", _SMALLEST_TILE
+        direct = _direct_tile(m, n, k, trans_a, trans_b, ldb * item) if letter in "sd" else None
+        call = _Call(_TRANSPOSE[trans_a, conj_a], _TRANSPOSE[trans_b, conj_b], lda, ldb)
+    tile_m, tile_n = direct or _packed_tile(batch, m, n, k, smallest)
+    tiles_m, tiles_n = max(1, _ceil(m, tile_m)), max(1, _ceil(n, tile_n))
+    words = [
+        *(_symbol_address(f"cblas_{routine}"), call.trans_a, call.trans_b, m, n, k),
+        *(call.lda, call.ldb, ldc, call.y_step, call.matrix),
+        *(stride_c, stride_a, stride_b, tile_m, tile_n, tiles_m, tiles_n),
+        *(tile_m * item * (1 if trans_a else lda), tile_n * item * (ldb if trans_b else 1)),
+        *((0, 0, 0, 0) if summand is None or beta == 0 else (1, *summand)),
+        *(*_scalar(letter, alpha), *_scalar(letter, beta)),
+    ]
+    tiles = batch * tiles_m * tiles_n if m and n else 0
+    grain = max(1, _SMALLEST_CHUNK // max(1, tile_m * tile_n * k))
+    return Product(_kernels()[routine], array("q", words), tiles, grain)
+
+
+@cache
+def version() -> str:
+    """The library's version, e.g. "0.3.34"."""
+    return _text("openblas_get_config").split()[1]
+
+
+@cache
+def kernel_in_use() -> str:
+    """The processor whose kernels OpenBLAS has chosen, e.g. "SkylakeX", "Zen" or "NEOVERSEN1"."""
+    return _text("openblas_get_corename")
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """OpenBLAS, with one thread of its own; its names begin with `scipy_`.
+
+    It is loaded without importing scipy_openblas32, which would offer its symbols to all libraries that are
+    loaded later: SciPy's extension modules would then find them in place of those of their own copy.
+    """
+    package = importlib.util.find_spec("scipy_openblas32")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("matrix products need OpenBLAS; run: pip install scipy-openblas32")
+    path = next(Path(package.submodule_search_locations[0], "lib").glob("libscipy_openblas*.so"))
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when it is loaded: it starts its threads at once
+    try:
+        blas = ctypes.CDLL(str(path))
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
+    blas.scipy_openblas_set_num_threads(1)  # it may have been loaded already, by somebody else
+    blas.scipy_openblas_set_threads_callback_function(ctypes.c_void_p(threads.blas_callback_address()))
+    return blas
+
+
+@contextlib.contextmanager
+def all_threads() -> Iterator[ctypes.CDLL]:
+    """The library, for calls that spread over all threads of our pool by themselves (LAPACK)."""
+    blas = library()
+    with _turn:
+        blas.scipy_openblas_set_num_threads(threads.get_num_threads())
+        try:
+            yield blas
+        finally:
+            blas.scipy_openblas_set_num_threads(1)
+
+
+class _Call(NamedTuple):
+    """Arguments of OpenBLAS's routine; the fields of the same place in blas.ll's %plan."""
+
+    trans_a: int  # of the matrix, with a vector
+    trans_b: int
+    lda: int  # of the matrix, with a vector
+    ldb: int  # the vector's step
+    y_step: int = 0
+    matrix: int = 0  # number of the operand that is the matrix
+
+
+def _vector_call(n: int, trans_a: bool, lda: int, trans_b: bool, ldb: int, ldc: int) -> _Call:
+    """The product as y = op(A) b (where n is 1) or y = op(B)^T a."""
+    if n == 1:
+        return _Call(_TRANSPOSE[trans_a, False], 0, lda, 1 if trans_b else ldb, ldc, 1)
+    return _Call(_TRANSPOSE[not trans_b, False], 0, ldb, lda if trans_a else 1, 1, 2)
+
+
+def _leading(name: str, step: int, rows: int, columns: int) -> int:
+    """A row step that OpenBLAS accepts. Nothing depends on it where there is at most one row."""
+    if rows <= 1:
+        return max(1, columns)
+    if step < max(1, columns):
+        raise ValueError(
+            f"matmul: the rows of {name} ({rows}x{columns} in memory) overlap, as its row step is {step}; "
+            "copy it first"
+        )
+    if step > _LARGEST:
+        raise ValueError(f"matmul: the row step of {name} is {step}, above {_LARGEST}; copy it first")
+    return step
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int) -> tuple[int, int] | None:
+    """Rows and columns of the tiles for OpenBLAS's kernels without rearrangement; None: not the best way.
+
+    `row`: bytes from a row of B in memory to the next one.
+    """
+    if kernel_in_use() not in _DIRECT_CORES or k < 8 or (n if trans_b else k) * row > _DIRECT_BYTES:
+        return None
+    for limit, rows, columns in _DIRECT_TILES[trans_a, trans_b]:
+        if k <= limit:
+            # As even as possible, in steps of what the inner loops take at once.
+            even_rows = 8 * _ceil(_ceil(m, _ceil(m, rows)), 8)
+            even_columns = 16 * _ceil(_ceil(n, _ceil(n, columns)), 16)
+            return min(m, even_rows), min(n, even_columns)
+    return None
+
+
+def _packed_tile(batch: int, m: int, n: int, k: int, smallest: int) -> tuple[int, int]:
+    """Rows and columns of the tiles where OpenBLAS rearranges the matrices: few and large ones."""
+    volume = m * n * k
+    workers = threads.get_num_threads()
+    limit = min(workers, volume // smallest)
+    if limit <= 1 or batch >= 8 * workers:
+        return max(m, 1), max(n, 1)
+    # The fewest parts that keep the threads busy for nine tenths of the time, or else the best.
+    busy = [batch * parts / (workers * _ceil(batch * parts, workers)) for parts in range(1, limit + 1)]
+    parts = 1 + next((i for i, part in enumerate(busy) if part >= 0.9), busy.index(max(busy)))
+    if parts > 1 and volume // parts >= _LARGE_TILE:
+        parts *= 2
+    return min(_cuts(m, n, parts), key=lambda tile: tile[0] * tile[1] + _PACKING * sum(tile))
+
+
+def _cuts(m: int, n: int, parts: int) -> Iterator[tuple[int, int]]:
+    """All ways to cut (m, n) into at most `parts` aligned tiles."""
+    for rows in range(1, parts + 1):
+        tile_m = min(m, _ALIGN * _ceil(_ceil(m, rows), _ALIGN))
+        tile_n = min(n, _ALIGN * _ceil(_ceil(n, parts // rows), _ALIGN))
+        yield tile_m, tile_n
+
+
+def _scalar(letter: str, value: complex) -> tuple[int, int]:
+    """Two 64-bit words that begin with the value as the kernel of `letter` reads it."""
+    parts = (value.real, value.imag) if letter in "cz" else (float(value.real),)
+    code = ("f" if letter in "sc" else "d") * len(parts)
+    first, second = struct.unpack("qq", struct.pack(code, *parts).ljust(16, b"\0"))
+    return first, second
+
+
+_turn = threading.RLock()  # the number of OpenBLAS's threads is one for the whole process
+
+
+@cache
+def _symbol_address(name: str) -> int:
+    address = ctypes.cast(getattr(library(), f"scipy_{name}"), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+def _text(function: str) -> str:
+    call = getattr(library(), f"scipy_{function}")
+    call.restype = ctypes.c_char_p
+    text: str = call().decode()
+    return text
+
+
+@cache
+def _kernels() -> dict[str, int]:
+    """Addresses of the kernels in blas.ll: sgemm, sgemv, dgemm, ..."""
+    shared, each = Path(__file__).with_suffix(".ll").read_text().split(";; for each T\n")
+    parts = [shared]
+    for letter, scalar, load, size in (
+        ("s", "float", "load float,", 4),
+        ("d", "double", "load double,", 8),
+        ("c", "ptr", "freeze", 8),
+        ("z", "ptr", "freeze", 16),
+    ):
+        part = each.replace("@T", f"@{letter}").replace("SCALAR", scalar).replace("LOAD", load)
+        parts.append(part.replace("ITEMSIZE", str(size)))
+    text = "\n".join(parts)
+    return dict(jit.load(f"blas {hashlib.sha256(text.encode()).hexdigest()}", lambda: text))
+
+
+def _forget_lock() -> None:
+    """In a forked child no other thread exists that could ever release the lock."""
+    global _turn
+    _turn = threading.RLock()
+
+
+# OpenBLAS takes its threads' buffers away before a fork, so no routine may be using them then.
+os.register_at_fork(
+    before=lambda: _turn.acquire(), after_in_parent=lambda: _turn.release(), after_in_child=_forget_lock
+)
