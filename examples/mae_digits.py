@@ -313,7 +313,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument("--epochs", type=int, default=100, help="passes over the training pictures")
     parser.add_argument("--batch-size", type=int, default=64, help="pictures in one step")
-    parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--lr", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--weight-decay", type=float, default=0.05, help="weight decay of the matrices")
     parser.add_argument("--mask-ratio", type=float, default=0.75, help="share of the patches hidden")
     parser.add_argument("--dim", type=int, default=64, help="width of the encoder")

@@ -218,11 +218,13 @@ def view_strides(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | No
 
     Runs of dimensions that are laid out as one are cut anew: a run ends where a stride does not continue.
     """
-    if layout.contiguous:
-        return dense_strides(shape)
+    if layout.numel == 0:
+        return layout.strides if layout.shape == shape else dense_strides(shape)
+    if layout.ndim == 0:
+        return (1,) * len(shape)
     result = [0] * len(shape)
     target = len(shape) - 1
-    run, stride = 1, layout.strides[-1] if layout.strides else 1
+    run, stride = 1, layout.strides[-1]
     for d in range(layout.ndim - 1, -1, -1):
         run *= layout.shape[d]
         ends = d == 0 or (layout.shape[d - 1] != 1 and layout.strides[d - 1] != run * stride)
@@ -238,3 +240,99 @@ def view_strides(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | No
         if d > 0:
             run, stride = 1, layout.strides[d - 1]
     return tuple(result) if target == -1 else None
+
+
+# -- views: the same cells, or some of them, in another arrangement ---------------------------------------------------
+#
+# A view is a layout and how many elements its first cell lies behind that of the tensor it was taken from.
+
+View = tuple[Layout, int]
+
+
+def permuted(layout: Layout, dims: Iterable[int]) -> Layout:
+    """Dimension k of the result is dimension ``dims[k]``."""
+    dims = tuple(dims)
+    return layout.with_strides([layout.shape[d] for d in dims], [layout.strides[d] for d in dims])
+
+
+def expanded(layout: Layout, shape: tuple[int, ...]) -> Layout:
+    """Seen with a ``shape`` that it broadcasts to; repeated dimensions get the stride 0."""
+    strides = list(broadcast_strides(layout, shape))
+    if layout.ndim:
+        # Leading dimensions of size 1 are not repeated: they step over the whole tensor.
+        for d in reversed(range(len(shape) - layout.ndim)):
+            strides[d] = shape[d + 1] * strides[d + 1] if shape[d] == 1 else 0
+    return layout.with_strides(shape, strides)
+
+
+def unsqueezed(layout: Layout, dim: int) -> Layout:
+    """A dimension of size 1 before dimension ``dim``."""
+    stride = layout.shape[dim] * layout.strides[dim] if dim < layout.ndim else 1
+    shape, strides = list(layout.shape), list(layout.strides)
+    shape.insert(dim, 1)
+    strides.insert(dim, stride)
+    return layout.with_strides(shape, strides)
+
+
+def squeezed(layout: Layout, dims: Iterable[int]) -> Layout:
+    """Without those of ``dims`` that have size 1."""
+    dims = set(dims)
+    kept = [d for d, n in enumerate(layout.shape) if n != 1 or d not in dims]
+    return permuted(layout, kept)
+
+
+def selected(layout: Layout, dim: int, index: int) -> View:
+    """The cells whose coordinate ``dim`` is ``index``."""
+    kept = [d for d in range(layout.ndim) if d != dim]
+    return permuted(layout, kept), index * layout.strides[dim]
+
+
+def sliced(layout: Layout, dim: int, start: int, length: int, step: int = 1) -> View:
+    """``length`` cells of dimension ``dim`` from ``start``, every ``step``-th; a negative step goes backwards."""
+    shape, strides = list(layout.shape), list(layout.strides)
+    offset = start * strides[dim]
+    shape[dim] = length
+    strides[dim] *= step
+    return layout.with_strides(shape, strides), offset
+
+
+def diagonal(layout: Layout, offset: int, dim1: int, dim2: int) -> View:
+    """The cells ``[i - min(offset, 0), i + max(offset, 0)]`` of two dimensions; i becomes the last dimension."""
+    rows, columns = layout.shape[dim1], layout.shape[dim2]
+    length = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    first = 0
+    if length:
+        first = offset * layout.strides[dim2] if offset >= 0 else -offset * layout.strides[dim1]
+    kept = [d for d in range(layout.ndim) if d not in (dim1, dim2)]
+    shape = [layout.shape[d] for d in kept] + [length]
+    strides = [layout.strides[d] for d in kept] + [layout.strides[dim1] + layout.strides[dim2]]
+    return layout.with_strides(shape, strides), first
+
+
+def windows(layout: Layout, dim: int, size: int, step: int) -> Layout:
+    """Windows of ``size`` cells of dimension ``dim``, each ``step`` cells behind the one before; the cells of a
+    window become the last dimension."""
+    shape, strides = list(layout.shape), list(layout.strides)
+    if layout.ndim == 0:
+        return layout.with_strides((size,), (1,))
+    cell = strides[dim]
+    shape[dim] = (shape[dim] - size) // step + 1
+    strides[dim] = step * cell
+    return layout.with_strides([*shape, size], [*strides, cell])
+
+
+def broken_pair(layout: Layout, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Two neighbouring dimensions that ``shape`` asks to be read as one, though their cells do not follow on."""
+    cuts, cells = {1}, 1
+    for n in reversed(shape):
+        cells *= n
+        cuts.add(cells)
+    inner, run = -1, 1
+    for d in reversed(range(layout.ndim)):
+        if layout.shape[d] == 1:
+            continue
+        if inner >= 0 and run not in cuts and layout.strides[d] != layout.shape[inner] * layout.strides[inner]:
+            return d, inner
+        run *= layout.shape[d]
+        inner = d
+    return None

@@ -36,6 +36,8 @@ class Fit:
     high: float
     accuracy: float
     bits: int
+    pair: bool = False
+    """Whether the first coefficient is kept as a sum of two floats (``NAME_LOW`` holds the second)."""
 
 
 def grid(low: mp.mpf, high: mp.mpf, points: int) -> list[mp.mpf]:
@@ -108,6 +110,8 @@ def solve(fit: Fit) -> tuple[list[mp.mpf], float]:
     done: list[mp.mpf] = []
     for k in range(terms):
         done.append(rounded(exact[0], fit.bits))
+        if k == 0 and fit.pair:
+            done[0] += rounded(exact[0] - done[0], fit.bits)
         rest = [f[i] - evaluate(done, 0, z[i]) for i in range(len(z))]
         exact = exact[1:]
         if exact:
@@ -234,6 +238,7 @@ def fits() -> list[Fit]:
             0.75,
             57,
             53,
+            pair=True,
         )
     )
     return result
@@ -250,6 +255,8 @@ def main() -> None:
         for c in coefficients:
             print(f"    {float(c)!r},")
         print(")")
+        if fit.pair:
+            print(f"{fit.name}_LOW = {float(coefficients[0] - float(coefficients[0]))!r}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ turns gradients of results into gradients of operands.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NoReturn, Protocol
@@ -33,7 +32,7 @@ class Rule(Protocol):
         ...
 
 
-_numbers = count()
+_numbers = count(-1, -1)  # descending: the next to run is the lowest
 
 
 class Node:
@@ -156,53 +155,3 @@ def recorder(
 def _alias(t: Any) -> Any:
     """The result without its node: a node that kept its own result would never be freed."""
     return native.new_tensor(t.layout, t.storage, t.ptr)
-
-
-def run_backward(
-    roots: Sequence[Any], gradients: Sequence[Any], *, keep_graph: bool, create_graph: bool, sink: Sink
-) -> None:
-    """Carry ``gradients`` of ``roots`` back into ``sink``. Nodes run in the reverse order of their recording."""
-    waiting: dict[Node, list[Any]] = {}
-    heap: list[tuple[int, Node]] = []
-
-    def send(edge: tuple[Any, int], g: Any) -> None:
-        target, k = edge
-        if not isinstance(target, Node):
-            sink.leaf(target, g)
-            return
-        grads = waiting.get(target)
-        if grads is None:
-            waiting[target] = grads = [None] * len(target.layouts)
-            heapq.heappush(heap, (-target.number, target))
-        grads[k] = g if grads[k] is None else grads[k] + g
-
-    before = native.set_grad_enabled(create_graph)
-    try:
-        for root, g in zip(roots, gradients, strict=True):
-            send((root.node or root, root.output_nr), g)
-        while heap:
-            node = heapq.heappop(heap)[1]
-            grads = waiting.pop(node)
-            sink.inner(node, grads)
-            for edge, g in zip(node.edges, _step(node, grads), strict=True):
-                if edge is not None and g is not None:
-                    send(edge, g)
-            if not keep_graph:
-                node.release()
-    finally:
-        native.set_grad_enabled(before)
-
-
-def _step(node: Node, grads: list[Any]) -> Sequence[Any]:
-    result = node.rule.backward(node, grads)
-    for hook in node.hooks or ():
-        changed = hook(tuple(result), tuple(grads))
-        result = result if changed is None else changed
-    return result
-
-
-class Sink(Protocol):
-    """Where gradients end."""
-
-    def leaf(self, t: Any, g: Any) -> None: ...
-    def inner(self, node: Node, grads: list[Any]) -> None: ...

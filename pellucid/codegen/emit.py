@@ -111,10 +111,10 @@ class Emitter:
     def spread(self, value: Value, dtype: DType) -> Value:
         if isinstance(value, tuple):
             part = dtype.to_real()
-            return self._splat(value[0], register_type(part)), self._splat(value[1], register_type(part))
-        return self._splat(value, register_type(dtype))
+            return self.splat(value[0], register_type(part)), self.splat(value[1], register_type(part))
+        return self.splat(value, register_type(dtype))
 
-    def _splat(self, value: str, type_: str) -> str:
+    def splat(self, value: str, type_: str) -> str:
         if self.width == 1:
             return value
         whole = vector(type_, self.width)
@@ -151,20 +151,20 @@ class Emitter:
     def write_axis(self, e: Expr) -> str:
         counter = self.place.counter(e.data)
         if e.data != self.lane_axis:
-            return self._splat(counter, "i64")
+            return self.splat(counter, "i64")
         if self.shift != "0":
             counter = self.w.let(f"add i64 {counter}, {self.shift}")
         if self.width == 1:
             return counter
         whole = vector("i64", self.width)
         lanes = ", ".join(f"i64 {i}" for i in range(self.width))
-        return self.w.let(f"add {whole} {self._splat(counter, 'i64')}, <{lanes}>")
+        return self.w.let(f"add {whole} {self.splat(counter, 'i64')}, <{lanes}>")
 
     def write_param(self, e: Expr) -> str:
         number, type_ = self.place.param(e.data), register_type(e.dtype)
         if type_ != "i64":
             number = self.w.let(f"bitcast i64 {number} to {type_}")
-        return self._splat(number, type_)
+        return self.splat(number, type_)
 
     def write_scalar(self, e: Expr) -> str:
         """The eight bytes that stand for the number among the operands."""
@@ -174,7 +174,7 @@ class Emitter:
             bits = self.w.let(f"bitcast i64 {bits} to double")
         elif type_ != "i64":
             bits = self.w.let(f"trunc i64 {bits} to {type_}")
-        return self._splat(bits, type_)
+        return self.splat(bits, type_)
 
     def write_table(self, e: Expr) -> str:
         type_ = register_type(e.dtype)
@@ -215,7 +215,7 @@ class Emitter:
                 base = offset if base is None else self.w.let(f"add i64 {base}, {offset}")
             else:
                 whole = vector("i64", self.width)
-                offset = self.w.let(f"mul {whole} {self.scalar(coord)}, {self._splat(stride, 'i64')}")
+                offset = self.w.let(f"mul {whole} {self.scalar(coord)}, {self.splat(stride, 'i64')}")
                 moving = offset if moving is None else self.w.let(f"add {whole} {moving}, {offset}")
         if self.place.lane_step(slot) != "0":
             own = self.w.let(f"mul i64 {self._lane_start()}, {step}")
@@ -257,7 +257,7 @@ class Emitter:
     def _bounds(self, slot: int, d: int, coord: Expr) -> str:
         """0 <= coord < extent, as one unsigned comparison."""
         whole = vector("i64", self.width)
-        extent = self._splat(self.place.param(("extent", slot, d)), "i64")
+        extent = self.splat(self.place.param(("extent", slot, d)), "i64")
         return self.w.let(f"icmp ult {whole} {self.scalar(coord)}, {extent}")
 
     def _and_mask(self, inside: str | None) -> str | None:
@@ -294,7 +294,7 @@ class Emitter:
                 f"{vector('i1', self.width)} {allowed}",
                 f"{type_} zeroinitializer",
             )
-        return self._from_memory(raw, dtype)
+        return self.from_memory(raw, dtype)
 
     def _load_pairs(self, pointer: str, dtype: DType, allowed: str | None) -> Value:
         """Complex cells: read all parts in one run, then part them."""
@@ -330,17 +330,25 @@ class Emitter:
         if self.width == 1:
             if moving is not None:
                 address = self.w.let(f"add i64 {address}, {moving}")
-            return self._from_memory(self._load_one(address, type_, dtype, allowed), dtype)
+            return self.from_memory(self._load_one(address, type_, dtype, allowed), dtype)
         whole = vector("i64", self.width)
-        lanes = self._splat(address, "i64")
+        lanes = self.splat(address, "i64")
         if step != "0":
             numbers = ", ".join(f"i64 {i}" for i in range(self.width))
-            steps = self.w.let(f"mul {whole} {self._splat(step, 'i64')}, <{numbers}>")
+            steps = self.w.let(f"mul {whole} {self.splat(step, 'i64')}, <{numbers}>")
             lanes = self.w.let(f"add {whole} {lanes}, {steps}")
         if moving is not None:
             lanes = self.w.let(f"add {whole} {lanes}, {moving}")
         pointers = self.w.let(f"inttoptr {whole} {lanes} to {vector('ptr', self.width)}")
-        return self._from_memory(self._gather(pointers, type_, dtype.itemsize, allowed), dtype)
+        return self.from_memory(self._gather(pointers, type_, dtype.itemsize, allowed), dtype)
+
+    def read_run(self, address: str, dtype: DType) -> Value:
+        """Neighbouring cells from ``address`` on, as the mask allows."""
+        return self._load_run(address, dtype, self.mask)
+
+    def read_one(self, address: str, dtype: DType) -> Value:
+        """The cell at ``address``."""
+        return self._load_lanes(address, None, "0", dtype, None)
 
     def _load_one(self, address: str, type_: str, dtype: DType, allowed: str | None) -> str:
         pointer = self.w.let(f"inttoptr i64 {address} to ptr")
@@ -371,7 +379,7 @@ class Emitter:
         condition = f"{vector('i1', self.width)} {inside}"
         return self.w.let(f"select {condition}, {type_} {value}, {type_} {self.constant(fill, dtype)}")
 
-    def _from_memory(self, raw: str, dtype: DType) -> str:
+    def from_memory(self, raw: str, dtype: DType) -> str:
         if dtype is bool_:
             whole = vector("i8", self.width)
             return self.w.let(f"icmp ne {whole} {raw}, zeroinitializer" if self.width > 1 else f"icmp ne i8 {raw}, 0")
@@ -479,6 +487,8 @@ class Emitter:
         return self.w.let(f"{instruction} {vector(source, self.width)} {value} to {vector(target, self.width)}")
 
     def _cast(self, value: str, source: DType, target: DType) -> str:
+        if source is target:
+            return value
         if source is bfloat16:
             return self._cast(self._widen_bfloat16(value), float32, target)
         if target is bfloat16:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from pellucid.codegen.cpu import CpuKernel
+from pellucid.codegen.lanes import LaneLoops
+from pellucid.codegen.rows import RowLoops
+from pellucid.codegen.scatters import ScatterLoops
 from pellucid.codegen.schedule import Nest
+from pellucid.codegen.tiles import TileLoops
+from pellucid.formula.formula import Scatter
 from pellucid.runtime import jit
 from pellucid.runtime.machine import vector_bytes
 
@@ -16,13 +19,20 @@ def kernel_address(nest: Nest) -> int:
     """The address of the nest's kernel: of this process, from the disk cache, or compiled now."""
     found = _addresses.get(nest)
     if found is None:
-        width = vector_bytes()
-        found = jit.function_address(f"cpu{width}|{nest.key()}", "kernel", lambda: CpuKernel(nest, width).text())
-        _addresses[nest] = found
+        key = f"cpu{vector_bytes()}|{nest.key()}"
+        _addresses[nest] = found = jit.function_address(key, "kernel", lambda: kernel_text(nest))
     return found
 
 
-@cache
 def kernel_text(nest: Nest) -> str:
-    """The kernel's LLVM IR, for readers and tests."""
-    return CpuKernel(nest, vector_bytes()).text()
+    """The kernel's LLVM IR."""
+    kernel, formula = CpuKernel(nest, vector_bytes()), nest.formula
+    if isinstance(formula, Scatter):
+        ScatterLoops(kernel, formula).write()
+    elif nest.horizontal:
+        RowLoops(kernel, formula).write_rows()
+    elif nest.tile >= 0:
+        TileLoops(kernel, formula).write_blocks()
+    else:
+        LaneLoops(kernel, formula).write_cells()
+    return kernel.finish()

@@ -24,7 +24,8 @@ ParamName = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Slot:
-    """One way of walking through an operand. ``pattern`` has a letter per loop: 0 stays, c next cell, s stride."""
+    """One way of walking through an operand. ``pattern`` has a letter per loop: 0 stays, c next cell (told apart on
+    the lane and the tile loop only), s stride."""
 
     operand: int
     dtype: DType
@@ -33,7 +34,11 @@ class Slot:
 
 @dataclass(frozen=True)
 class Nest:
-    """What one kernel is generated from. Loops 0 .. outer-1 are outer axes, the rest row axes."""
+    """What one kernel is generated from. Loops 0 .. outer-1 are outer axes, the rest row axes.
+
+    ``tile`` is a loop along which some operands are contiguous while the results are along the lane (a transpose):
+    squares of both loops are read and turned in registers. -1 if there is none.
+    """
 
     formula: Formula | Scatter
     outer: int
@@ -43,6 +48,7 @@ class Nest:
     params: tuple[ParamName, ...]
     nontemporal: bool = False
     split: bool = False
+    tile: int = -1
 
     @property
     def horizontal(self) -> bool:
@@ -51,7 +57,7 @@ class Nest:
 
     def key(self) -> str:
         """Text that tells any two different nests apart."""
-        parts = [f"{self.outer}/{self.row}/{self.lane}/{int(self.nontemporal)}{int(self.split)}"]
+        parts = [f"{self.outer}/{self.row}/{self.lane}/{int(self.nontemporal)}{int(self.split)}/{self.tile}"]
         parts += [f"{s.operand}:{s.dtype.name}:{s.pattern}" for s in self.slots]
         return "|".join([*parts, serialise(self.formula), repr(self.params)])
 
@@ -297,25 +303,53 @@ class _Order:
         if self._folds() and row == 0:
             loops, row = [*loops, -2], 1
         lane = outer - 1 if needs_lane else outer + row - 1
+        tile = self._tile_axis(loops, lane)
+        if tile is not None:
+            loops.remove(tile)
+            loops.insert(lane - 1, tile)
         sizes = [self.sizes[a] if a >= 0 else 1 for a in loops]
         names: dict[ParamName, int] = {("size", i): n for i, n in enumerate(sizes)}
         if split:
             names[("split",)] = split
         new_axis = {a: i for i, a in enumerate(loops) if a >= 0}
-        slots = [self._slot(x, i, loops, lane, names) for i, x in enumerate(self.accesses())]
+        fast = (lane,) if tile is None else (lane, lane - 1)
+        if tile is not None:
+            names[("tiles",)] = -(-self.sizes[tile] // TILE)
+        slots = [self._slot(x, i, loops, fast, names) for i, x in enumerate(self.accesses())]
         formula = self._rewritten(new_axis, names, original)
         written = sum(layout.nbytes for layout in self.output_layouts)
         stream = nontemporal and written > cache_bytes and self._streams(slots, lane, sizes)
-        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split))
+        at = -1 if tile is None else lane - 1
+        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at)
         return Schedule(nest, tuple(names.values()), *_work(nest, sizes))
 
-    def _slot(self, x: _Access, index: int, loops: list[int], lane: int, names: dict[ParamName, int]) -> Slot:
+    def _tile_axis(self, loops: list[int], lane: int) -> int | None:
+        """The axis along which operands are contiguous that are not so along the lane, if both are long enough."""
+        here, gain = loops[lane], {}
+        if not isinstance(self.formula, Formula) or self.formula.stages or here < 0 or self.sizes[here] < TILE:
+            return None
+        if any(x.dtype.is_complex or x.strides[here] != x.dtype.itemsize for x in self.writes):
+            return None
+        for a in loops[:lane]:
+            if a >= 0 and self.sizes[a] >= TILE:
+                gain[a] = sum(
+                    x.dtype.itemsize
+                    for x in self.reads.values()
+                    if not x.dynamic and not x.dtype.is_complex
+                    and x.strides[a] == x.dtype.itemsize and x.strides[here] not in (0, x.dtype.itemsize)
+                )  # fmt: skip
+        best = max(gain, key=lambda a: gain[a], default=None)
+        return best if best is not None and gain[best] > 0 else None
+
+    def _slot(
+        self, x: _Access, index: int, loops: list[int], fast: tuple[int, ...], names: dict[ParamName, int]
+    ) -> Slot:
         pattern = ""
         for i, a in enumerate(loops):
             stride = x.strides[a] if a >= 0 else 0
             if stride == 0:
                 pattern += "0"
-            elif i == lane and stride == x.dtype.itemsize:
+            elif i in fast and stride == x.dtype.itemsize:
                 pattern += "c"
             else:
                 pattern += "s"
@@ -373,6 +407,7 @@ def bits(value: int | float, dtype: DType) -> int:
     return int(value)
 
 
+TILE = 16  # rows of a block of tiles
 GRAIN = 1 << 15  # cells that make a part worth handing to a thread
 
 
@@ -382,6 +417,9 @@ def _work(nest: Nest, sizes: list[int]) -> tuple[int, int]:
     if isinstance(nest.formula, Scatter):
         cells = sizes[0] if nest.slots[0].pattern[0] != "0" else sizes[nest.lane]
         return cells, max(1, GRAIN * cells // max(outer, 1))
+    if nest.tile >= 0:
+        units = outer // sizes[nest.lane] // sizes[nest.tile] * -(-sizes[nest.tile] // TILE)
+        return units, max(1, GRAIN // (TILE * sizes[nest.lane]))
     grain = max(1, GRAIN // max(row, 1))
     if not nest.horizontal:
         # Parts begin at multiples of 1024 cells where they can: aligned vectors, whole lines.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.dtypes import float32, float64
-from pellucid.formula.coefficients import ERF_24, ERF_53, ERF_TAIL_24, ERFC_53
+from pellucid.formula.coefficients import ERF_24, ERF_53, ERF_TAIL_24, ERFC_53, ERFC_53_LOW
 from pellucid.formula.exponential import reduce, scale, small_exp, small_expm1
 from pellucid.formula.expr import Expr, const, copysign, fma, select, unary
 from pellucid.formula.floats import at_most, fast_two_sum, format_of, polynomial, quotient, two_product
@@ -32,10 +32,11 @@ def erf(x: Expr) -> Expr:
 
 
 def erfc(x: Expr) -> Expr:
-    """1 - x - x P(x^2) for |x| < 1/2; erfc(|x|) or 2 - erfc(|x|) outside."""
-    near = 1.0 - fma(polynomial(x * x, ERF_53), x, x)
+    """1 - x - x P(x^2) for |x| < 3/4, with 1 - x as a pair; erfc(|x|) or 2 - erfc(|x|) outside."""
+    start, start_low = fast_two_sum(const(1.0, x.dtype), -x)
+    near = start + fma(polynomial(x * x, ERF_53), -x, start_low)
     tail = erfc_of_magnitude(x)
-    return select(unary("abs", x) < 0.5, near, select(x < 0.0, 2.0 - tail, tail))
+    return select(unary("abs", x) < 0.75, near, select(x < 0.0, 2.0 - tail, tail))
 
 
 def erfc_of_magnitude(x: Expr) -> Expr:
@@ -51,7 +52,7 @@ def erfc_of_magnitude(x: Expr) -> Expr:
     t = (a - 4.0) / (a + 4.0)
     rest = polynomial(t, ERFC_53[1:])
     numerator = fma(rest, t, ERFC_53[0])
-    numerator_low = fma(rest, t, ERFC_53[0] - numerator)
+    numerator_low = fma(rest, t, ERFC_53[0] - numerator) + ERFC_53_LOW
     smooth, smooth_low = quotient((numerator, numerator_low), fast_two_sum(a + a, const(1.0, x.dtype)))
     # e^(r + c) - 1 = s + c + c s with s = e^r - 1; smooth + (e^r - 1) smooth rounds the large part once.
     small, c = small_expm1(reduced.r), reduced.r_error - square_low

@@ -75,12 +75,16 @@ def exp(x: Expr) -> Expr:
 
 def exp2(x: Expr) -> Expr:
     """2^x = 2^n e^(r log(2)) with n = round(x), r = x - n, which is exact."""
-    form = format_of(x)
     x = at_most(at_least(x, LOWEST[x.dtype] / LN2[0] - 1), HIGHEST[x.dtype] / LN2[0])
-    magic = form.magic + 2 * form.bias
-    shifted = x + magic
-    r = (x - (shifted - magic)) * LN2[0]
-    return scale(small_exp(r), shifted.bitcast(form.integer))
+    fraction, field = whole_and_fraction(x, 2 * format_of(x).bias)
+    return scale(small_exp(fraction * LN2[0]), field)
+
+
+def whole_and_fraction(x: Expr, offset: int) -> tuple[Expr, Expr]:
+    """x - n with n = round(x), and an integer with n + offset in its low bits."""
+    form = format_of(x)
+    shifted = x + (form.magic + offset)
+    return x - (shifted - (form.magic + offset)), shifted.bitcast(form.integer)
 
 
 def expm1(x: Expr) -> Expr:

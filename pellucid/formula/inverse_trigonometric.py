@@ -5,25 +5,33 @@ from __future__ import annotations
 from pellucid.dtypes import bool_
 from pellucid.formula.coefficients import ASIN_53, ATAN_53
 from pellucid.formula.expr import Expr, const, copysign, fma, is_nan, select, unary
-from pellucid.formula.floats import INF, PI_2, fast_two_sum, polynomial, quotient
+from pellucid.formula.floats import INF, PI_2, at_most, fast_two_sum, polynomial, quotient
 
 TAN_PI_8 = 0.41421356237309503
 PI_4 = (PI_2[0] / 2, PI_2[1] / 2)
 
 
 def atan(x: Expr) -> Expr:
-    return copysign(angle(unary("abs", x), const(1.0, x.dtype), const(False, bool_)), x)
+    # Beyond 2^60 the result is pi/2.
+    a = at_most(unary("abs", x), 2.0**60)
+    return copysign(angle(a, const(1.0, x.dtype), const(False, bool_)), x)
 
 
 def atan2(y: Expr, x: Expr) -> Expr:
     """The angle of the point (x, y), with C99's answers for zeros and infinities."""
     a, b = unary("abs", x), unary("abs", y)
-    # Two infinities are as good as two ones, two zeros lie on the axis; sizes are kept where sums are finite.
-    both = a.equals(INF) & b.equals(INF)
-    a, b = select(both, 1.0, a), select(both, 1.0, b)
+    a_infinite, b_infinite = a.equals(INF), b.equals(INF)
+    # An infinity is 1 where everything finite is 0; two zeros lie on the axis.
+    a, b = (
+        select(a_infinite, 1.0, select(b_infinite, 0.0, a)),
+        select(b_infinite, 1.0, select(a_infinite, 0.0, b)),
+    )
     a = select(a.equals(0.0) & b.equals(0.0), 1.0, a)
-    shrink = select((a > 2.0**1000) | (b > 2.0**1000), const(0.25, x.dtype), const(1.0, x.dtype))
-    result = copysign(angle(b * shrink, a * shrink, negative(x)), y)
+    # Sums must be finite, and so must the inverse of the larger coordinate.
+    largest = select(a < b, b, a)
+    scale = select(largest > 2.0**1000, const(2.0**-4, x.dtype), const(1.0, x.dtype))
+    scale = select(largest < 2.0**-900, 2.0**100, scale)
+    result = copysign(angle(b * scale, a * scale, negative(x)), y)
     return select(is_nan(x), x, select(is_nan(y), y, result))
 
 

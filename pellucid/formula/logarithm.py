@@ -46,15 +46,20 @@ def exponent_bits(x: Expr, form: Format) -> Expr:
     return shifted & -(1 << form.mantissa)
 
 
+def split_normal(x: Expr) -> Split:
+    form = format_of(x)
+    bits = exponent_bits(x, form)
+    m = (x.bitcast(form.integer) - bits).bitcast(form.dtype)
+    return Split((bits >> form.mantissa).cast(form.dtype), m - 1.0)
+
+
 def split(x: Expr) -> Split:
     """For x > 0; denormal numbers are made normal first."""
     form = format_of(x)
     denormal = x < form.smallest_normal
-    normal = select(denormal, x * 2.0 ** (form.mantissa + 1), x)
-    lift = select(denormal, const(-1.0 - form.mantissa, form.dtype), const(0.0, form.dtype))
-    bits = exponent_bits(normal, form)
-    m = (normal.bitcast(form.integer) - bits).bitcast(form.dtype)
-    return Split((bits >> form.mantissa).cast(form.dtype) + lift, m - 1.0)
+    lift = form.mantissa + 1
+    e, f = split_normal(select(denormal, x * 2.0**lift, x))
+    return Split(e - select(denormal, const(float(lift), form.dtype), const(0.0, form.dtype)), f)
 
 
 def tail(f: Expr) -> Expr:

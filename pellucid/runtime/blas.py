@@ -215,10 +215,10 @@ def _vector_call(n: int, trans_a: bool, lda: int, trans_b: bool, ldb: int, ldc: 
 
 
 def _leading(name: str, step: int, rows: int, columns: int) -> int:
-    """A row step that OpenBLAS accepts. Nothing depends on it where there is at most one row."""
-    if rows <= 1:
+    """A row step that OpenBLAS accepts. Nothing depends on it where there is no second row."""
+    if rows <= 1 or columns == 0:
         return max(1, columns)
-    if step < max(1, columns):
+    if step < columns:
         raise ValueError(
             f"matmul: the rows of {name} ({rows}x{columns} in memory) overlap, as its row step is {step}; "
             "copy it first"

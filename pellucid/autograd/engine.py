@@ -1,0 +1,334 @@
+"""The walk back through the graph: ``backward`` and ``grad``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from sys import getrefcount
+from typing import Any
+
+from pellucid.autograd import hooks
+from pellucid.autograd.fresh import copied, ones, zeros
+from pellucid.autograd.graph import Node
+from pellucid.errors import shape_text, tensor_text
+from pellucid.layout import Layout, is_dense, like
+from pellucid.runtime import native
+
+
+class Wanted:
+    """What a walk is for, when it is not for the ``grad`` of every leaf: results of nodes, and leaves.
+
+    ``found`` holds their gradients in the order asked for; ``add`` says that leaves get them as ``grad`` instead.
+    """
+
+    __slots__ = ("add", "found", "inner", "leaves", "needed")
+
+    def __init__(self, roots: Iterable[Any], inputs: Sequence[Any], add: bool) -> None:
+        self.found: list[Any] = [None] * len(inputs)
+        self.leaves: dict[Any, list[int]] = {}
+        self.inner: dict[Node, list[tuple[int, int]]] = {}
+        self.add = add
+        for i, t in enumerate(inputs):
+            if t.node is None:
+                self.leaves.setdefault(t, []).append(i)
+            else:
+                self.inner.setdefault(t.node, []).append((t.output_nr, i))
+        self.needed = _leading_to(roots, self.leaves, self.inner)
+
+    def collect(self, node: Node, grads: list[Any]) -> None:
+        for k, i in self.inner.get(node, ()):
+            self.found[i] = grads[k]
+
+
+def _leading_to(roots: Iterable[Any], leaves: dict[Any, Any], inner: dict[Node, Any]) -> set[Node]:
+    """The nodes that have to run for the wanted gradients to be found."""
+    needed: set[Node] = set()
+    reached: dict[Node, bool] = {}
+    todo: list[tuple[Node, bool]] = [(r.node, False) for r in roots if r.node is not None]
+    while todo:
+        node, done = todo.pop()
+        targets = [e[0] for e in node.edges if e is not None]
+        if done:
+            if any((t in needed or t in inner) if type(t) is Node else t in leaves for t in targets):
+                needed.add(node)
+        elif node not in reached:
+            reached[node] = True
+            todo.append((node, True))
+            todo.extend((t, False) for t in targets if type(t) is Node and t not in reached)
+    return needed
+
+
+def run(
+    roots: Sequence[Any], gradients: Sequence[Any], keep_graph: bool, create_graph: bool, wanted: Wanted | None
+) -> None:
+    """Carry ``gradients`` of ``roots`` back. Nodes run in the reverse order of their recording."""
+    heap: list[int] = []
+    waiting: dict[int, tuple[Node, list[Any]]] = {}
+    late: dict[Any, Any] = {}  # leaves whose gradient is handed over when it is complete
+
+    def send(edge: tuple[Any, int], g: Any) -> None:
+        target, k = edge
+        if type(target) is not Node:
+            if wanted is None:
+                if target.gradient is None and not create_graph and not hooks.of_leaves and target not in late:
+                    target.gradient = _own(g, target.layout)
+                else:
+                    late[target] = late[target] + g if target in late else g
+            elif target in wanted.leaves:
+                late[target] = late[target] + g if target in late else g
+            return
+        entry = waiting.get(target.number)
+        if entry is None:
+            if wanted is not None and target not in wanted.needed and target not in wanted.inner:
+                return
+            grads: list[Any] = [None] * len(target.layouts)
+            grads[k] = g
+            waiting[target.number] = target, grads
+            heappush(heap, target.number)
+        else:
+            grads = entry[1]
+            grads[k] = g if grads[k] is None else grads[k] + g
+
+    before = native.set_grad_enabled(create_graph)
+    try:
+        for root, g in zip(roots, gradients, strict=True):
+            send((root.node or root, root.output_nr), g)
+        while heap:
+            node, grads = waiting.pop(heappop(heap))
+            if node.hooks is not None:
+                node.hooks.before(grads)
+            if wanted is not None:
+                wanted.collect(node, grads)
+                if node not in wanted.needed:
+                    continue
+            results = node.rule.backward(node, grads)
+            if node.hooks is not None:
+                results = node.hooks.after(results, grads)
+            if not keep_graph:
+                node.release()
+            for edge, g in zip(node.edges, results, strict=True):
+                if edge is not None and g is not None:
+                    send(edge, g)
+        for leaf, g in late.items():
+            _deliver(leaf, g, create_graph, wanted)
+    finally:
+        native.set_grad_enabled(before)
+
+
+def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> None:
+    """The complete gradient of a leaf: through its hooks, into ``grad`` or among what was asked for."""
+    own = hooks.of_leaves.get(id(leaf))
+    if own is not None:
+        g = hooks.run_tensor_hooks(own.before, g)
+    if wanted is not None and not wanted.add:
+        for i in wanted.leaves[leaf]:
+            wanted.found[i] = g
+        return
+    if leaf.gradient is None:
+        leaf.gradient = g if create_graph else _own(g, leaf.layout)
+    elif create_graph:
+        leaf.gradient = leaf.gradient + g
+    else:
+        leaf.gradient.add_(g)
+    if own is not None:
+        for hook in tuple(own.after.values()):
+            hook(leaf)
+
+
+def _own(g: Any, layout: Layout) -> Any:
+    """``g`` as a ``grad`` that nobody else can see or change: its memory if nobody else holds that, else a copy."""
+    wanted = like(layout)
+    if g.layout is wanted:
+        holders = getrefcount(g.storage) - HELD_ONCE
+        if holders == 0 or (holders == 1 and g.base is not None and getrefcount(g.base) == HELD_ONCE):
+            return native.new_tensor(wanted, g.storage, g.ptr)
+    return copied(g, wanted)
+
+
+class _Held:
+    """Something with one slot, to see what ``getrefcount`` says of what one object holds."""
+
+    def __init__(self) -> None:
+        self.storage = object()
+
+
+HELD_ONCE = getrefcount(_Held().storage)
+
+
+# -- what users call --------------------------------------------------------------------------------------------------
+
+Tensors = Any  # a Tensor or a sequence of them
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add to the ``grad`` of every leaf the sum over cells of ``grad_tensors * d tensors / d leaf``.
+
+    Args:
+        tensors: what to differentiate; one-cell tensors need no entry in ``grad_tensors``.
+        grad_tensors: for each of them, a gradient of its shape (or None: 1).
+        retain_graph: keep what was saved, so that backward can run again. As ``create_graph`` by default.
+        create_graph: record the walk itself, for derivatives of higher order.
+        inputs: add only to the ``grad`` of these.
+
+    Raises:
+        RuntimeError: a tensor needs no gradient, has many cells and no entry in ``grad_tensors``, an entry of another
+            shape, an input of another call, or values that were overwritten since.
+    """
+    if grad_variables is not None:
+        grad_tensors = grad_variables if grad_tensors is None else grad_tensors
+    roots = _sequence(tensors)
+    given = _sequence(grad_tensors) if grad_tensors is not None else (None,) * len(roots)
+    gradients = _starts(roots, given)
+    targets = None
+    if inputs is not None:
+        targets = _sequence(inputs)
+        if not targets:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+        _require_tracked(targets)
+    wanted = None if targets is None else Wanted(roots, targets, add=True)
+    run(roots, gradients, create_graph if retain_graph is None else retain_graph, create_graph, wanted)
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``, without touching any ``grad``.
+
+    Args:
+        outputs, grad_outputs, retain_graph, create_graph: as for ``backward``.
+        allow_unused: None for an input that no output depends on, instead of an error.
+        is_grads_batched: ``grad_outputs`` have one more dimension in front, and so have the results.
+        materialize_grads: zeros instead of None.
+    """
+    roots, targets = _sequence(outputs), _sequence(inputs)
+    given = _sequence(grad_outputs) if grad_outputs is not None else (None,) * len(roots)
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    elif materialize_grads and not allow_unused:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+    keep = create_graph if retain_graph is None else retain_graph
+    options = (create_graph, allow_unused, materialize_grads)
+    if is_grads_batched:
+        return _batched(roots, targets, given, keep, *options)
+    return _grad(roots, targets, _starts(roots, given), keep, *options)
+
+
+def _grad(
+    roots: Sequence[Any],
+    targets: Sequence[Any],
+    gradients: list[Any],
+    keep: bool,
+    create_graph: bool,
+    allow_unused: bool,
+    materialize: bool,
+) -> tuple[Any, ...]:
+    _require_tracked(targets)
+    wanted = Wanted(roots, targets, add=False)
+    run(roots, gradients, keep, create_graph, wanted)
+    for i, (t, g) in enumerate(zip(targets, wanted.found, strict=True)):
+        if g is not None:
+            continue
+        if not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph: input "
+                f"{i} ({tensor_text(t.layout.dtype, t.layout.shape)}). Set allow_unused=True if this is the desired behavior."
+            )
+        if materialize:
+            wanted.found[i] = zeros(like(t.layout))
+    return tuple(wanted.found)
+
+
+def _batched(roots: Sequence[Any], targets: Sequence[Any], given: Sequence[Any], keep: bool, *options: bool) -> Any:
+    """One walk per entry of the first dimension of ``given``."""
+    from pellucid.operators.define import PUBLIC
+
+    sizes = {g.layout.shape[0] for g in given if g is not None}
+    if len(sizes) != 1:
+        raise RuntimeError(f"grad(): batched grad_outputs must have one first dimension in common, not {sorted(sizes)}")
+    (count,) = sizes
+    rows = []
+    for i in range(count):
+        gradients = _starts(roots, [None if g is None else g[i] for g in given])
+        rows.append(_grad(roots, targets, gradients, keep or i < count - 1, *options))
+    return tuple(None if column[0] is None else PUBLIC["stack"](column) for column in zip(*rows, strict=True))
+
+
+def _sequence(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, tuple | list) or not hasattr(x, "layout") else (x,)
+
+
+def _starts(roots: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+    """The gradient of each root; as new tensors, since those of the user stay the user's."""
+    if len(given) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
+    result = []
+    for i, (root, g) in enumerate(zip(roots, given, strict=True)):
+        if not root.requires_grad:
+            raise RuntimeError(
+                f"element {i} of tensors does not require grad and does not have a grad_fn: nothing that it was "
+                "computed from requires a gradient, or it was computed under no_grad() or detached. Set "
+                "requires_grad=True on what you differentiate by, before the computation."
+            )
+        layout = root.layout
+        result.append(_implicit(layout) if g is None else _explicit(i, layout, g))
+    return result
+
+
+def _implicit(layout: Layout) -> Any:
+    if layout.numel != 1:
+        raise RuntimeError(
+            f"grad can be implicitly created only for scalar outputs, not for {tensor_text(layout.dtype, layout.shape)}. "
+            "Reduce it first, for example with .sum() or .mean(), or pass backward(gradient=...) of this shape."
+        )
+    if layout.dtype.is_complex:
+        raise RuntimeError(
+            "grad can be implicitly created only for real scalar outputs but got "
+            f"{layout.dtype}. Take .real, .imag or .abs(), or pass backward(gradient=...)."
+        )
+    return ones(like(layout))
+
+
+def _explicit(i: int, layout: Layout, g: Any) -> Any:
+    if not hasattr(g, "layout"):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if g.layout.shape != layout.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {shape_text(g.layout.shape)} and output[{i}] has a "
+            f"shape of {shape_text(layout.shape)}. The gradient of a tensor has the tensor's shape."
+        )
+    if g.layout.dtype.is_complex != layout.dtype.is_complex:
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+            f"grad_output[{i}] has a dtype of {g.layout.dtype} and output[{i}] has a dtype of {layout.dtype}."
+        )
+    if g.layout.dtype is not layout.dtype:
+        return g.to(layout.dtype)
+    if g.tracked:
+        return g
+    return native.new_tensor(g.layout, g.storage, g.ptr)
+
+
+def _require_tracked(inputs: Sequence[Any]) -> None:
+    for t in inputs:
+        if not t.requires_grad:
+            raise RuntimeError(
+                "One of the differentiated Tensors does not require grad: "
+                f"{tensor_text(t.layout.dtype, t.layout.shape)}. Call requires_grad_() on it before the computation."
+            )

@@ -1,0 +1,118 @@
+"""Functions that users hang on tensors and nodes to see, or replace, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+from weakref import ref
+
+Hook = Callable[..., Any]
+_keys = count()
+
+
+class RemovableHandle:
+    """What registering a hook returns; ``remove()`` takes the hook off. It is a context manager, too."""
+
+    def __init__(self, hooks: dict[int, Any], on_empty: Callable[[], None] | None = None) -> None:
+        self.id = next(_keys)
+        self._hooks = ref(hooks) if isinstance(hooks, HookDict) else hooks
+        self._on_empty = on_empty
+
+    def remove(self) -> None:
+        hooks = self._hooks() if isinstance(self._hooks, ref) else self._hooks
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.remove()
+
+
+class HookDict(dict[int, Hook]):
+    """Hooks by the key of their handle, in the order of registration. (A dict that can be referred to weakly.)"""
+
+    __slots__ = ("__weakref__",)
+
+    def add(self, hook: Hook) -> RemovableHandle:
+        handle = RemovableHandle(self)
+        self[handle.id] = hook
+        return handle
+
+
+class NodeHooks:
+    """The hooks of one node: of its results (tensors), of the node before and after it runs."""
+
+    __slots__ = ("post", "pre", "results", "retained")
+
+    def __init__(self) -> None:
+        self.results: dict[int, HookDict] = {}  # by number of the result
+        self.pre = HookDict()
+        self.post = HookDict()
+        self.retained: dict[int, ref[Any]] = {}  # results whose gradient is kept as ``grad``
+
+    def before(self, grads: list[Any]) -> None:
+        """Run what sees the gradients of the results, in place."""
+        for k, hooks in self.results.items():
+            grads[k] = run_tensor_hooks(hooks, grads[k])
+        for hook in tuple(self.pre.values()):
+            changed = hook(tuple(grads))
+            if changed is not None:
+                grads[:] = changed if isinstance(changed, tuple | list) else (changed,)
+
+    def retain(self, grads: list[Any]) -> None:
+        for k, where in self.retained.items():
+            t = where()
+            if t is not None and grads[k] is not None:
+                t.gradient = grads[k] if t.gradient is None else t.gradient + grads[k]
+
+    def after(self, results: Sequence[Any], grads: list[Any]) -> Sequence[Any]:
+        for hook in tuple(self.post.values()):
+            changed = hook(tuple(results), tuple(grads))
+            if changed is not None:
+                results = changed if isinstance(changed, tuple | list) else (changed,)
+        return results
+
+
+def run_tensor_hooks(hooks: HookDict, g: Any) -> Any:
+    """The gradient after the hooks; each may return another one."""
+    if g is None:
+        return None
+    for hook in tuple(hooks.values()):
+        changed = hook(g)
+        if changed is not None:
+            if not hasattr(changed, "layout"):
+                raise TypeError(
+                    f"a hook of a tensor must return None or a Tensor to use as its gradient, not {type(changed).__name__}"
+                )
+            if changed.layout.shape != g.layout.shape:
+                raise RuntimeError(
+                    f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value: its gradient has shape "
+                    f"{tuple(g.layout.shape)}, the hook returned {tuple(changed.layout.shape)}"
+                )
+            g = changed
+    return g
+
+
+class LeafHooks:
+    """The hooks of a leaf: on its gradient before it is added, and on the tensor after."""
+
+    __slots__ = ("after", "before", "leaf")
+
+    def __init__(self, leaf: ref[Any]) -> None:
+        self.leaf = leaf
+        self.before, self.after = HookDict(), HookDict()
+
+
+of_leaves: dict[int, LeafHooks] = {}  # by id; tensors compare cell by cell, so they cannot be weak keys
+
+
+def of_leaf(t: Any) -> LeafHooks:
+    """The hooks of a leaf, made when first asked for; they go when the leaf goes."""
+    key = id(t)
+    found = of_leaves.get(key)
+    if found is None:
+        of_leaves[key] = found = LeafHooks(ref(t, lambda _: of_leaves.pop(key, None)))
+    return found

@@ -1,0 +1,199 @@
+"""Another dtype or another device for a tensor: ``to`` and its short forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pellucid import dtypes
+from pellucid.devices import as_device, canonical, check_available
+from pellucid.devices import device as Device
+from pellucid.dtypes import DType, require_dtype
+from pellucid.layout import dense_strides, layout_of
+from pellucid.memory_format import memory_format, preserve_format, require_memory_format
+from pellucid.operators.copying import clone, contiguous, converted
+from pellucid.operators.define import method
+from pellucid.runtime import native
+from pellucid.tensor import Tensor
+
+
+@method
+def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """``to(dtype)``, ``to(device, dtype)``, ``to(other)``; with ``non_blocking``, ``copy`` and ``memory_format``.
+
+    Returns ``input`` itself when nothing changes and no copy was asked for. Gradients flow back in its own dtype.
+
+    Raises:
+        TypeError: arguments of other kinds; AssertionError: a GPU where none is usable.
+    """
+    if len(args) == 1 and not kwargs and type(args[0]) is DType:
+        return input if args[0] is input.layout.dtype else converted(input, args[0])
+    dtype, device, copy, format = _parse_to(args, kwargs)
+    if device is not None:
+        device = canonical(device)
+        if device is not input.layout.device:
+            check_available(device, "Tensor.to")
+    target = input.layout.dtype if dtype is None else dtype
+    if target is not input.layout.dtype:
+        return converted(input, target, format)
+    if copy:
+        return clone(input, memory_format=format)
+    return input if format is preserve_format else contiguous(input, format)
+
+
+def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType | None, Device | None, bool, memory_format]:
+    given = dict(kwargs)
+    names: tuple[str, ...] = ("device", "dtype", "non_blocking", "copy")
+    if args and isinstance(args[0], Tensor):
+        names = ("other", "non_blocking", "copy")
+    elif args and (isinstance(args[0], DType) or args[0] in (bool, int, float, complex)) and args[0] is not True:
+        names = ("dtype", "non_blocking", "copy")
+    if len(args) > len(names) or (not args and not kwargs):
+        raise TypeError(
+            f"to() received an invalid combination of arguments - got {len(args)} positional ones; write to(dtype), "
+            "to(device), to(device, dtype) or to(other)"
+        )
+    for name, value in zip(names, args, strict=False):
+        if name in given:
+            raise TypeError(f"to() got multiple values for argument '{name}'")
+        given[name] = value
+    other = given.pop("other", None)
+    if other is not None:
+        given.setdefault("dtype", other.dtype)
+        given.setdefault("device", other.device)
+    unknown = set(given) - {"device", "dtype", "non_blocking", "copy", "memory_format"}
+    if unknown:
+        raise TypeError(f"to() got an unexpected keyword argument '{sorted(unknown)[0]}'")
+    dtype, device, format = given.get("dtype"), given.get("device"), given.get("memory_format")
+    return (
+        None if dtype is None else require_dtype(dtype, "to"),
+        None if device is None else as_device(device, "to"),
+        bool(given.get("copy", False)),
+        preserve_format if format is None else require_memory_format(format, "to"),
+    )
+
+
+def _short_form(name: str, dtype: DType) -> Callable[..., Tensor]:
+    def function(input: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
+        if input.layout.dtype is dtype:
+            return input if memory_format is preserve_format else contiguous(input, memory_format)
+        return converted(input, dtype, memory_format)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"``to({dtype!r})``."
+    return method(function)
+
+
+_SHORT_FORMS = {
+    "float": dtypes.float32,
+    "double": dtypes.float64,
+    "half": dtypes.float16,
+    "bfloat16": dtypes.bfloat16,
+    "long": dtypes.int64,
+    "int": dtypes.int32,
+    "short": dtypes.int16,
+    "char": dtypes.int8,
+    "byte": dtypes.uint8,
+    "bool": dtypes.bool_,
+    "cfloat": dtypes.complex64,
+    "cdouble": dtypes.complex128,
+}
+for _name, _dtype in _SHORT_FORMS.items():
+    _short_form(_name, _dtype)
+
+_TYPE_NAMES = {d.tensor_type(): d for d in dtypes.DTYPES.values()}
+
+
+@method
+def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> str | Tensor:
+    """Without ``dtype`` the name of the tensor's type ("torch.FloatTensor"), else the conversion to it.
+
+    ``dtype`` is a dtype, such a name, or such a class.
+
+    Raises:
+        ValueError: a name that names no type.
+    """
+    if dtype is None:
+        return input.layout.dtype.tensor_type(input.layout.device.type)
+    return to(input, tensor_type_dtype(dtype))
+
+
+def tensor_type_dtype(value: Any) -> DType:
+    """The dtype that a dtype, a name like "torch.FloatTensor" or a class ``torch.FloatTensor`` means."""
+    if isinstance(value, str):
+        found = _TYPE_NAMES.get(value)
+        if found is None:
+            raise ValueError(f"invalid type: '{value}'; write for example 'torch.FloatTensor' or a dtype")
+        return found
+    if isinstance(value, DType):
+        return value
+    if value is Tensor:
+        return dtypes.get_default_dtype()
+    return value.dtype if isinstance(getattr(value, "dtype", None), DType) else require_dtype(value, "type")
+
+
+@method
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """``input`` in the dtype of ``other``."""
+    if not isinstance(other, Tensor):
+        raise TypeError(
+            f"type_as(): argument 'other' (position 1) must be Tensor, not {other.__class__.__name__}"
+        )
+    return to(input, other.layout.dtype)
+
+
+@method
+def cpu(input: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
+    """``input`` in the processor's memory: itself, if it is there."""
+    return input if memory_format is preserve_format else contiguous(input, memory_format)
+
+
+@method
+def cuda(
+    input: Tensor,
+    device: Device | int | str | None = None,
+    non_blocking: bool = False,
+    memory_format: memory_format = preserve_format,
+) -> Tensor:
+    """``input`` in the memory of a GPU.
+
+    Raises:
+        AssertionError: no GPU is usable.
+    """
+    where = Device("cuda", device) if isinstance(device, int) else Device("cuda" if device is None else device)
+    check_available(where, "Tensor.cuda")
+    return to(input, where, memory_format=memory_format)
+
+
+@method
+def resize_(input: Tensor, *sizes: Any, memory_format: memory_format | None = None) -> Tensor:
+    """Give ``input`` another shape in place; cells keep their order in memory, new ones hold what memory held.
+
+    Memory that is too small is replaced (views of the tensor then keep the old one).
+
+    Raises:
+        RuntimeError: ``input`` takes part in a graph, or a size is negative.
+    """
+    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else tuple(sizes)
+    if input.tracked:
+        raise RuntimeError("resize_(): cannot resize variables that require grad; use detach() or reshape()")
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"resize_(): a size must not be negative, but the sizes are {shape}")
+    old = input.layout
+    if shape == old.shape:
+        return input
+    input.layout = layout_of(shape, dense_strides(shape), old.dtype, old.device)
+    storage = input.storage
+    if input.layout.numel and input.ptr + input.layout.nbytes > storage.ptr + storage.nbytes:
+        _move(input)
+    return input
+
+
+def _move(t: Tensor) -> None:
+    """Into memory that is large enough, with what the old one holds; the offset stays."""
+    import ctypes
+
+    old, offset = t.storage, t.ptr - t.storage.ptr
+    t.storage = native.alloc(offset + t.layout.nbytes)
+    ctypes.memmove(t.storage.ptr, old.ptr, old.nbytes)
+    t.ptr = t.storage.ptr + offset

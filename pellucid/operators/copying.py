@@ -1,0 +1,259 @@
+"""Copies: into a tensor, into a new one, with or without another dtype, and filling with one number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pellucid.autograd.derived import DerivedRule, differentiable_plan
+from pellucid.autograd.graph import recorder
+from pellucid.autograd.inplace import in_place
+from pellucid.dtypes import DType, bool_, complex128, float64, int64
+from pellucid.errors import shape_text
+from pellucid.formula.expr import load, scalar
+from pellucid.formula.formula import Formula, Output
+from pellucid.layout import Layout, broadcast_shapes, dense, like, overlaps_itself, span
+from pellucid.memory_format import (
+    contiguous_format,
+    formatted,
+    has_format,
+    memory_format,
+    preserve_format,
+    require_memory_format,
+)
+from pellucid.operators.define import both, method
+from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.tensor import Tensor, empty_like_layout
+
+# -- into new memory ----------------------------------------------------------------------------------------------
+
+
+def _duplicate_plan(source: Layout, target: Layout, name: str) -> Plan:
+    """``out[...] = x[...]``, converted to the dtype of ``target``."""
+    formula = Formula("copy", source.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
+    return differentiable_plan(formula, (source,), tuple(source.shape), [target], name=name)
+
+
+_duplicates = PlanTable(_duplicate_plan)
+_clones = PlanTable(lambda source: _duplicates[source, like(source), "CloneBackward0"])
+
+
+@both
+def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
+    """A copy in memory of its own: ``out[...] = input[...]``; gradients flow through.
+
+    Strides are those of ``input`` if it has no holes and no overlaps, or follow ``memory_format``.
+    """
+    if memory_format is None or memory_format is preserve_format:
+        return _clones[input.layout](input)  # type: ignore[no-any-return]
+    wanted = formatted(input.layout, require_memory_format(memory_format, "clone"), "clone")
+    return _duplicates[input.layout, wanted, "CloneBackward0"](input)  # type: ignore[no-any-return]
+
+
+@method
+def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:
+    """``input`` itself if its memory has the wanted order, else a copy that has it."""
+    if memory_format is contiguous_format:
+        if input.layout.contiguous:
+            return input
+    elif has_format(input.layout, require_memory_format(memory_format, "contiguous"), "contiguous"):
+        return input
+    return clone(input, memory_format=memory_format)
+
+
+def converted(input: Tensor, dtype: DType, format: memory_format = preserve_format) -> Tensor:
+    """A copy of ``input`` in another dtype; gradients come back in its own."""
+    target = formatted(input.layout.with_dtype(dtype), format, "to")
+    return _duplicates[input.layout, target, "ToCopyBackward0"](input)  # type: ignore[no-any-return]
+
+
+# -- into a tensor that is there ----------------------------------------------------------------------------------
+
+
+def _copy_plan(target: Layout, source: Layout) -> Plan:
+    """``target[...] = source[...]``, broadcast and converted."""
+    if overlaps_itself(target):
+        raise RuntimeError(
+            "copy_(): unsupported operation: more than one element of the written-to tensor "
+            f"{shape_text(target.shape)} refers to a single memory location (it was expanded). "
+            "Please clone() the tensor before performing the operation."
+        )
+    shape = broadcast_shapes(source.shape, target.shape)
+    if shape is None:
+        raise RuntimeError(
+            f"copy_(): source {shape_text(source.shape)} does not broadcast to the written-to tensor "
+            f"{shape_text(target.shape)}: The size of tensor a must match the size of tensor b, or be 1, at every "
+            "dimension counted from the right; reshape one of them"
+        )
+    if shape != target.shape:
+        raise RuntimeError(
+            f"copy_(): output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}: "
+            "copying cannot grow the tensor that it writes into"
+        )
+    formula = Formula("copy", target.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
+    write = kernel_plan(formula, (source,), shape, [target], in_place=True)
+    record = None
+    if target.dtype.is_floating_point or target.dtype.is_complex:
+        rule = DerivedRule(formula, (source,), shape, None, "CopyBackwards")
+        record = recorder(rule, [target], (source,))
+    return lambda x, y: in_place(x, lambda: write(x, y), record, y)
+
+
+_copies = PlanTable(_copy_plan)
+
+
+@method
+def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """``input[...] = src[...]``: ``src`` is broadcast and converted; gradients flow to ``src``.
+
+    Both may share memory: what is written are the values from before the call.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast, or cells of ``input`` share memory.
+    """
+    if not isinstance(src, Tensor):
+        return fill_(input, src)
+    if src is input:
+        return input
+    if src.storage is input.storage and _shares_cells(input, src):
+        src = clone(src)
+    return _copies[input.layout, src.layout](input, src)  # type: ignore[no-any-return]
+
+
+def _shares_cells(x: Tensor, y: Tensor) -> bool:
+    """Whether writing ``x`` could change what is yet to be read of ``y`` (the same cells in the same places cannot)."""
+    if x.ptr == y.ptr and x.layout is y.layout:
+        return False
+    (a, b), (c, d) = span(x.layout), span(y.layout)
+    size_x, size_y = x.layout.dtype.itemsize, y.layout.dtype.itemsize
+    return x.ptr + a * size_x < y.ptr + d * size_y and y.ptr + c * size_y < x.ptr + b * size_x
+
+
+# -- one number everywhere ----------------------------------------------------------------------------------------
+
+_SCALAR_DTYPES = {int: int64, float: float64, bool: bool_}
+_INT64_END = 1 << 63
+
+
+def require_fits(value: complex, dtype: DType, operator: str) -> None:
+    """Raises RuntimeError unless a number can be kept in the dtype (unsigned types also take -1 and so on, as C
+    does; floats of a narrower type round)."""
+    if dtype is bool_ or dtype.is_complex:
+        return
+    fits = not isinstance(value, complex)
+    if fits and dtype.is_floating_point:
+        fits = not math.isfinite(value) or abs(value) <= _largest(dtype)  # type: ignore[arg-type]
+    elif fits:
+        high = _largest(dtype)
+        low = -high - (1 if dtype.is_signed else 0)
+        fits = low <= value <= high  # type: ignore[operator]
+    if not fits:
+        raise RuntimeError(
+            f"{operator}(): value {value} cannot be converted to type {dtype.name} without overflow; choose a "
+            "dtype that holds it"
+        )
+
+
+def _largest(dtype: DType) -> float:
+    found = _LARGEST.get(dtype)
+    if found is None:
+        if dtype.is_floating_point:
+            import ml_dtypes
+
+            found = float(ml_dtypes.finfo(dtype.numpy).max)
+        else:
+            found = int(np.iinfo(dtype.numpy).max)
+        _LARGEST[dtype] = found
+    return found
+
+
+_LARGEST: dict[DType, float] = {}
+
+
+def plain_number(value: Any, dtype: DType, operator: str) -> bool | int | float | Tensor:
+    """``value`` as an operand of a kernel: a Python number that fits the dtype, or (complex numbers, integers
+    beyond 64 bits signed) a 0-d tensor of its own.
+
+    Raises:
+        TypeError: not a number; RuntimeError: it does not fit.
+    """
+    kind = type(value)
+    if kind not in _SCALAR_DTYPES:
+        value = _as_python_number(value, operator)
+        kind = type(value)
+    require_fits(value, dtype, operator)
+    if kind is complex:
+        return _zero_dim(value, complex128)
+    if kind is int and not -_INT64_END <= value < _INT64_END:
+        return _zero_dim(value, dtype) if not dtype.is_floating_point else float(value)
+    return value  # type: ignore[no-any-return]
+
+
+def _as_python_number(value: Any, operator: str) -> bool | int | float | complex:
+    for kind, own in ((bool, np.bool_), (int, np.integer), (float, np.floating), (complex, np.complexfloating)):
+        if isinstance(value, kind | own):
+            return kind(value)
+    raise TypeError(
+        f"{operator}(): the value must be a number or a tensor without dimensions, not {type(value).__name__}"
+    )
+
+
+def _zero_dim(value: complex, dtype: DType) -> Tensor:
+    from pellucid.tensor import array_of
+
+    out = empty_like_layout(dense((), dtype))
+    array_of(out)[()] = value
+    return out
+
+
+def fill_formula(rank: int, kind: type, dtype: DType) -> Formula:
+    """``out[...] = value``, a Python number of this type given at the call."""
+    return Formula("fill", rank, (Output(scalar(0, _SCALAR_DTYPES[kind]).cast(dtype)),))
+
+
+def _fill_plan(target: Layout, kind: type) -> Plan:
+    shape = tuple(target.shape)
+    formula = fill_formula(target.ndim, kind, target.dtype)
+    if overlaps_itself(target):
+        raise RuntimeError(
+            "fill_(): unsupported operation: more than one element of the written-to tensor "
+            f"{shape_text(target.shape)} refers to a single memory location (it was expanded). "
+            "Please clone() the tensor before performing the operation."
+        )
+    write = kernel_plan(formula, (kind,), shape, [target], in_place=True)
+    record = None
+    if target.dtype.is_floating_point or target.dtype.is_complex:
+        rule = DerivedRule(formula, (kind,), shape, None, "FillBackward0")
+        record = recorder(rule, [target], (kind,))
+    return lambda x, value: in_place(x, lambda: write(x, value), record, value)
+
+
+_fills = PlanTable(_fill_plan)
+
+
+@method
+def fill_(input: Tensor, value: Any) -> Tensor:
+    """``input[...] = value``, a number or a tensor without dimensions (gradients flow to it).
+
+    Raises:
+        RuntimeError: the number does not fit the dtype, or the tensor has dimensions.
+    """
+    if isinstance(value, Tensor):
+        if value.layout.ndim:
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value.layout.ndim} dimensions "
+                f"(shape {shape_text(value.layout.shape)}); use copy_, which broadcasts"
+            )
+        return copy_(input, value)
+    number = plain_number(value, input.layout.dtype, "fill_")
+    if isinstance(number, Tensor):
+        return copy_(input, number)
+    return _fills[input.layout, type(number)](input, number)  # type: ignore[no-any-return]
+
+
+@method
+def zero_(input: Tensor) -> Tensor:
+    """``input[...] = 0``."""
+    return _fills[input.layout, int](input, 0)  # type: ignore[no-any-return]
