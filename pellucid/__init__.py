@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pellucid import autograd
 from pellucid import dtypes as _dtypes
+from pellucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from pellucid.devices import device
 from pellucid.layout import Size
 from pellucid.operators import indexing, pointwise

@@ -20,11 +20,12 @@ class Tensor:
 
     ``ptr`` is the address of the first cell. ``tracked`` says that gradients flow to it; ``node`` is the call that
     made it (None for a leaf) and ``output_nr`` which of its results it is; ``gradient`` is what ``grad`` shows;
-    ``base`` is the tensor that a view was taken from, if gradients flow through the view.
+    ``base`` is the tensor that a view was taken from (never itself a view), and ``seen`` the storage's version at
+    which the view's ``node`` was right (-1: the view was made while gradients were off).
     """
 
     __slots__ = (
-        "layout", "storage", "ptr", "tracked", "node", "output_nr", "gradient", "base", "__dict__", "__weakref__",
+        "layout", "storage", "ptr", "tracked", "node", "output_nr", "gradient", "base", "seen", "__dict__", "__weakref__",
     )  # fmt: skip
     layout: Layout
     storage: native.Storage
@@ -34,6 +35,7 @@ class Tensor:
     output_nr: int
     gradient: Tensor | None
     base: Tensor | None
+    seen: int
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 

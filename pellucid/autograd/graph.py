@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NoReturn, Protocol
 
+from pellucid.autograd.hooks import NodeHooks
 from pellucid.errors import shape_text
 from pellucid.layout import Layout
 from pellucid.runtime import native
@@ -46,7 +47,7 @@ class Node:
     versions: tuple[int, ...]
     layouts: tuple[Layout, ...]  # of the results
     number: int
-    hooks: list[Callable[..., Any]] | None
+    hooks: NodeHooks | None
     freed: bool
 
     def name(self) -> str:

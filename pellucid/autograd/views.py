@@ -29,7 +29,7 @@ class ViewRule:
 def view_recorder(
     source: Layout, result: Layout, offset: int, pullback: Pullback, name: str
 ) -> Callable[[Any, Any], None]:
-    """What a view's plan calls with (result, tensor): it hangs a node on the result and names its base.
+    """What a view's plan calls with (result, tensor): it hangs a node on the result.
 
     Args:
         source: the layout of the tensor that is viewed.
@@ -44,6 +44,5 @@ def view_recorder(
     def record(out: Any, x: Any) -> None:
         out.node = new_node(rule, ((x.node or x, x.output_nr),), (), (), layouts)
         out.tracked = True
-        out.base = x if x.base is None else x.base
 
     return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pellucid.dtypes import bool_
 from pellucid.formula.coefficients import ASIN_53, ATAN_53
 from pellucid.formula.expr import Expr, const, copysign, fma, is_nan, select, unary
 from pellucid.formula.floats import INF, PI_2, at_most, fast_two_sum, polynomial, quotient
@@ -14,7 +13,7 @@ PI_4 = (PI_2[0] / 2, PI_2[1] / 2)
 def atan(x: Expr) -> Expr:
     # Beyond 2^60 the result is pi/2.
     a = at_most(unary("abs", x), 2.0**60)
-    return copysign(angle(a, const(1.0, x.dtype), const(False, bool_)), x)
+    return copysign(angle(a, const(1.0, x.dtype)), x)
 
 
 def atan2(y: Expr, x: Expr) -> Expr:
@@ -40,8 +39,8 @@ def negative(x: Expr) -> Expr:
     return copysign(const(1.0, x.dtype), x) < 0.0
 
 
-def angle(y: Expr, x: Expr, left: Expr) -> Expr:
-    """The angle of the point (x, y) with x, y >= 0; of (-x, y) where ``left``.
+def angle(y: Expr, x: Expr, left: Expr | None = None) -> Expr:
+    """The angle of the point (x, y) with x, y >= 0; of (-x, y) where ``left`` holds.
 
     With q <= 1 the smaller coordinate by the larger one, the angle is m pi/4 +- atan(q), m = 0, 2 or 4. If q >
     tan(pi/8), atan(q) = pi/4 + atan((q - 1) / (q + 1)), so that the polynomial sees at most tan(pi/8).
@@ -59,8 +58,9 @@ def angle(y: Expr, x: Expr, left: Expr) -> Expr:
     rest = fma(polynomial(z, ATAN_53) * z, q, fma(q_low, -z, q_low))
     # m counts quarters of pi: first from the nearer axis, then from the positive x axis.
     m = select(far, const(1.0, x.dtype), zero)
-    flip = steep.differs(left)
-    base = select(steep, const(2.0, x.dtype), select(left, const(4.0, x.dtype), zero))
+    flip = steep if left is None else steep.differs(left)
+    axis = zero if left is None else select(left, const(4.0, x.dtype), zero)
+    base = select(steep, const(2.0, x.dtype), axis)
     m = select(flip, base - m, base + m)
     sign = select(flip, const(-1.0, x.dtype), const(1.0, x.dtype))
     high, low = fast_two_sum(m * PI_4[0], sign * q)

@@ -1,37 +1,79 @@
-"""New tensors whose cells are known without other tensors: filled ones and counted ones.
+"""New tensors with the same number in each cell, or with nothing in particular.
 
     full      out[...] = value
-    arange    out[i]   = start + i * step
-    eye       out[i,j] = 1 if i == j else 0
+
+Each has three forms: by sizes (``zeros(2, 3)``), after another tensor (``zeros_like(x)``), and in a tensor's dtype
+(``x.new_zeros(2, 3)``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from pellucid import dtypes
 from pellucid.devices import default_device
-from pellucid.dtypes import DType, bool_, float64, int64
-from pellucid.formula.expr import axis, const, scalar, select, size
-from pellucid.formula.formula import Formula, Output
-from pellucid.layout import CPU, Layout, Size, dense, layout_of
-from pellucid.memory_format import contiguous_format, formatted, memory_format, preserve_format, require_memory_format
+from pellucid.dtypes import DType
+from pellucid.layout import CPU, Layout, Size, dense, layout_of, like, span
+from pellucid.memory_format import (
+    contiguous_format,
+    formatted,
+    memory_format,
+    preserve_format,
+    require_memory_format,
+)
 from pellucid.operators.arguments import checked_dtype, finished, not_a_tensor, place, require_tensor, sizes_of
-from pellucid.operators.copying import copy_, fill_formula, plain_number
-from pellucid.operators.define import both, deliver, method, public
+from pellucid.operators.copying import copy_, fill_, fill_formula, plain_number
+from pellucid.operators.define import method, public
 from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.runtime import native
 from pellucid.tensor import Tensor, empty_like_layout
 
-_get_default_dtype = dtypes.get_default_dtype
+_default_dtype = dtypes.get_default_dtype
 
-# -- memory only --------------------------------------------------------------------------------------------------
+
+def _full_plan(target: Layout, kind: type) -> Plan:
+    formula = fill_formula(target.ndim, kind, target.dtype)
+    return kernel_plan(formula, (kind,), tuple(target.shape), [target])
+
+
+_fulls = PlanTable(_full_plan)  # by layout and the number's type
+
+
+def filled(target: Layout, value: Any) -> Tensor:
+    """A tensor of this (dense) layout with ``value`` in each cell.
+
+    Raises:
+        RuntimeError: the dtype cannot hold the value.
+    """
+    number = plain_number(value, target.dtype, "full")
+    if isinstance(number, Tensor):
+        return copy_(empty_like_layout(target), number)
+    return _fulls[target, type(number)](number)  # type: ignore[no-any-return]
+
+
+def into(operator: str, out: Tensor, target: Layout, dtype: DType | None) -> Tensor:
+    """``out``, given the shape of ``target``.
+
+    Raises:
+        RuntimeError: a dtype was asked for that is not that of ``out``.
+    """
+    require_tensor(operator, out, "out")
+    if dtype is not None and out.layout.dtype is not target.dtype:
+        raise RuntimeError(
+            f"{operator}(): dtype {target.dtype.scalar_name} does not match dtype of out parameter "
+            f"({out.layout.dtype.scalar_name}); leave dtype= away"
+        )
+    return out.resize_(target.shape)  # type: ignore[attr-defined,no-any-return]
+
+
+# -- by sizes -----------------------------------------------------------------------------------------------------
 
 
 @public
 def empty(
-    *size: Any,
+    *sizes: Any,
+    size: Any = None,
     out: Tensor | None = None,
     dtype: DType | None = None,
     layout: Any = None,
@@ -41,27 +83,13 @@ def empty(
     memory_format: memory_format = contiguous_format,
 ) -> Tensor:
     """A tensor whose cells hold whatever the memory held. Sizes as numbers or as one sequence."""
-    target = dense(sizes_of("empty", _size_argument(size)), checked_dtype("empty", dtype), place("empty", device, layout, pin_memory))
+    shape = sizes_of("empty", sizes if size is None else (size,))
+    target = dense(shape, checked_dtype("empty", dtype), place("empty", device, layout, pin_memory))
     if memory_format is not contiguous_format:
         target = formatted(target, require_memory_format(memory_format, "empty"), "empty")
     if out is not None:
-        return _into("empty", out, target, dtype)
+        return into("empty", out, target, dtype)
     return finished(empty_like_layout(target), "empty", requires_grad)
-
-
-def _size_argument(size: tuple[Any, ...]) -> tuple[Any, ...]:
-    return size
-
-
-def _into(operator: str, out: Tensor, target: Layout, dtype: DType | None) -> Tensor:
-    """``out`` with the shape of ``target``. Raises RuntimeError for a dtype that is not that of ``out``."""
-    require_tensor(operator, out, "out")
-    if dtype is not None and out.layout.dtype is not target.dtype:
-        raise RuntimeError(
-            f"{operator}(): dtype {target.dtype.scalar_name} does not match dtype of out parameter "
-            f"({out.layout.dtype.scalar_name}); leave dtype= out"
-        )
-    return out.resize_(target.shape)  # type: ignore[attr-defined,no-any-return]
 
 
 @public
@@ -75,90 +103,283 @@ def empty_strided(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """A tensor of this shape and these strides (in elements), not initialised; strides may be negative.
+    """A tensor of this shape and these strides (in elements), not initialised. Strides may be negative.
 
     Raises:
         RuntimeError: another number of strides than of sizes.
     """
-    shape, strides = sizes_of("empty_strided", (size,)), tuple(stride)
+    where = place("empty_strided", device, layout, pin_memory)
+    made = _strided("empty_strided", size, stride, checked_dtype("empty_strided", dtype), where)
+    return finished(made, "empty_strided", requires_grad)
+
+
+def _strided(operator: str, size: Any, stride: Any, dtype: DType, where: Any) -> Tensor:
+    shape, strides = sizes_of(operator, (size,)), tuple(stride)
     if len(shape) != len(strides):
         raise RuntimeError(
-            f"empty_strided(): dimensionality of sizes ({len(shape)}) must match dimensionality of strides "
-            f"({len(strides)}): a stride for each dimension"
+            f"{operator}(): dimensionality of sizes ({len(shape)}) must match dimensionality of strides "
+            f"({len(strides)}): give a stride for each dimension"
         )
-    where = place("empty_strided", device, layout, pin_memory)
-    return finished(
-        _empty_with(layout_of(shape, strides, checked_dtype("empty_strided", dtype), where)), "empty_strided", requires_grad
-    )
-
-
-def _empty_with(target: Layout) -> Tensor:
-    """Memory for any strides: from the lowest cell to the highest one."""
-    from pellucid.layout import span
-    from pellucid.runtime import native
-
+    target = layout_of(shape, strides, dtype, where)
     low, high = span(target)
-    storage = native.alloc((high - low) * target.dtype.itemsize)
-    return native.new_tensor(target, storage, storage.ptr - low * target.dtype.itemsize)  # type: ignore[no-any-return]
+    storage = native.alloc((high - low) * dtype.itemsize)
+    return native.new_tensor(target, storage, storage.ptr - low * dtype.itemsize)  # type: ignore[no-any-return]
 
 
-# -- one number everywhere ----------------------------------------------------------------------------------------
-
-
-def _full_plan(target: Layout, kind: type) -> Plan:
-    formula = fill_formula(target.ndim, kind, target.dtype)
-    return kernel_plan(formula, (kind,), tuple(target.shape), [target])
-
-
-_fulls = PlanTable(_full_plan)  # by layout and type of the number
-_zeros = PlanTable(lambda size, dtype: _fulls[dense(sizes_of("zeros", size), dtype), int])
-_ones = PlanTable(lambda size, dtype: _fulls[dense(sizes_of("ones", size), dtype), int])
-
-
-def filled(target: Layout, value: Any) -> Tensor:
-    """A tensor of this (dense) layout with ``value`` in each cell; the value must fit its dtype."""
-    number = plain_number(value, target.dtype, "full")
-    if isinstance(number, Tensor):
-        return copy_(empty_like_layout(target), number)
-    return _fulls[target, type(number)](number)  # type: ignore[no-any-return]
-
-
-def _constant(name: str, value: int, plans: PlanTable) -> Callable[..., Tensor]:
-    """``zeros`` and ``ones``."""
+def _constant(name: str, value: int) -> Callable[..., Tensor]:
+    """``zeros`` or ``ones``."""
+    plans = PlanTable(lambda shape, dtype: _fulls[dense(sizes_of(name, shape), dtype), int])
 
     def function(
-        *size: Any,
+        *sizes: Any,
+        size: Any = None,
         out: Tensor | None = None,
         dtype: DType | None = None,
         layout: Any = None,
         device: Any = None,
         requires_grad: bool = False,
         pin_memory: bool = False,
-        names: None = None,
     ) -> Tensor:
-        if "size" in () or out is not None or layout is not None or pin_memory or device is not None:
-            return general(size, out, dtype, layout, device, requires_grad, pin_memory)
-        if default_device() is not CPU or not _all_ints(size) or (dtype is not None and type(dtype) is not DType):
-            return general(size, out, dtype, layout, device, requires_grad, pin_memory)
-        made = plans[size, dtype or _get_default_dtype()](value)
-        return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
-
-    def general(
-        size: tuple[Any, ...], out: Any, dtype: Any, layout: Any, device: Any, requires_grad: bool, pin_memory: bool
-    ) -> Tensor:
-        target = dense(sizes_of(name, size), checked_dtype(name, dtype), place(name, device, layout, pin_memory))
+        if out is layout is device is size and not pin_memory:  # all None
+            shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
+            # 2.0 and 2 are one key; their sums are not of one type.
+            if _is_whole(shape) and default_device() is CPU:
+                made = plans[shape, dtype or _default_dtype()](value)
+                return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
+        shape = sizes_of(name, sizes if size is None else (size,))
+        target = dense(shape, checked_dtype(name, dtype), place(name, device, layout, pin_memory))
         if out is not None:
-            return _into(name, out, target, dtype).fill_(value)  # type: ignore[attr-defined,no-any-return]
+            return fill_(into(name, out, target, dtype), value)
         return finished(filled(target, value), name, requires_grad)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"A tensor of {name}: ``out[...] = {value}``. Sizes as numbers or as one sequence."
+    function.__doc__ = f"``out[...] = {value}``. Sizes as numbers or as one sequence; the default dtype unless given."
     return public(function)
 
 
-def _all_ints(size: tuple[Any, ...]) -> bool:
-    return all([type(n) is int for n in size])
+_SHAPES = frozenset({tuple, Size})
 
 
-zeros = _constant("zeros", 0, _zeros)
-ones = _constant("ones", 1, _ones)
+def _is_whole(shape: tuple[Any, ...]) -> bool:
+    try:
+        return type(sum(shape)) is int
+    except TypeError:
+        return False
+
+
+zeros = _constant("zeros", 0)
+ones = _constant("ones", 1)
+
+
+@public
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``out[...] = fill_value``. Without ``dtype`` it follows the value: bool, int64, the default dtype, complex.
+
+    Raises:
+        RuntimeError: the dtype cannot hold the value. TypeError: ``size`` is not a sequence.
+    """
+    if not isinstance(size, tuple | list):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
+    kind = dtypes.infer_scalar_dtype(_plain(value)) if dtype is None else checked_dtype("full", dtype)
+    target = dense(sizes_of("full", (size,)), kind, place("full", device, layout, pin_memory))
+    if out is not None:
+        return fill_(into("full", out, target, dtype), value)
+    return finished(filled(target, value), "full", requires_grad)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's: only their category counts."""
+    return value.item() if hasattr(value, "item") else value
+
+
+@public
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A tensor without dimensions, of the default dtype unless another is given."""
+    where = place("scalar_tensor", device, layout, pin_memory)
+    made = filled(dense((), checked_dtype("scalar_tensor", dtype), where), s)
+    return finished(made, "scalar_tensor", requires_grad)
+
+
+# -- after another tensor -----------------------------------------------------------------------------------------
+
+
+def _like_target(
+    operator: str, input: Any, dtype: Any, layout: Any, device: Any, pin_memory: bool, format: Any
+) -> Layout:
+    if not isinstance(input, Tensor):
+        not_a_tensor(operator, input)
+    kind = input.layout.dtype if dtype is None else checked_dtype(operator, dtype)
+    place(operator, input.layout.device if device is None else device, layout, pin_memory)
+    if format is None or format is preserve_format:
+        return like(input.layout, kind)
+    return formatted(input.layout.with_dtype(kind), require_memory_format(format, operator), operator)
+
+
+@public
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: memory_format | None = preserve_format,
+) -> Tensor:
+    """A tensor of the shape, dtype and (unless it has holes) strides of ``input``, not initialised."""
+    target = _like_target("empty_like", input, dtype, layout, device, pin_memory, memory_format)
+    return finished(empty_like_layout(target), "empty_like", requires_grad)
+
+
+def _constant_like(name: str, value: int) -> Callable[..., Tensor]:
+    """``zeros_like`` or ``ones_like``."""
+    plans = PlanTable(lambda layout: _fulls[like(layout), int])
+
+    def function(
+        input: Tensor,
+        *,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: memory_format | None = preserve_format,
+    ) -> Tensor:
+        if dtype is layout is device and memory_format is preserve_format and isinstance(input, Tensor):
+            made = plans[input.layout](value)
+        else:
+            made = filled(_like_target(name, input, dtype, layout, device, pin_memory, memory_format), value)
+        return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"``out[...] = {value}`` in the shape, dtype and (unless it has holes) strides of ``input``."
+    return public(function)
+
+
+zeros_like = _constant_like("zeros_like", 0)
+ones_like = _constant_like("ones_like", 1)
+
+
+@public
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: memory_format | None = preserve_format,
+) -> Tensor:
+    """``out[...] = fill_value`` in the shape, dtype and (unless it has holes) strides of ``input``."""
+    target = _like_target("full_like", input, dtype, layout, device, pin_memory, memory_format)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
+    return finished(filled(target, value), "full_like", requires_grad)
+
+
+# -- in a tensor's dtype ------------------------------------------------------------------------------------------
+
+
+def _new_target(
+    operator: str, input: Tensor, size: tuple[Any, ...], dtype: Any, layout: Any, device: Any, pin_memory: bool
+) -> Layout:
+    kind = input.layout.dtype if dtype is None else checked_dtype(operator, dtype)
+    where = place(operator, input.layout.device if device is None else device, layout, pin_memory)
+    return dense(sizes_of(operator, size), kind, where)
+
+
+@method
+def new_empty(
+    input: Tensor,
+    *sizes: Any,
+    size: Any = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``empty`` in the dtype of ``input``."""
+    shape = sizes if size is None else (size,)
+    target = _new_target("new_empty", input, shape, dtype, layout, device, pin_memory)
+    return finished(empty_like_layout(target), "new_empty", requires_grad)
+
+
+@method
+def new_empty_strided(
+    input: Tensor,
+    size: Any,
+    stride: Any,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``empty_strided`` in the dtype of ``input``."""
+    target = _new_target("new_empty_strided", input, (size,), dtype, layout, device, pin_memory)
+    made = _strided("new_empty_strided", size, stride, target.dtype, target.device)
+    return finished(made, "new_empty_strided", requires_grad)
+
+
+def _new_constant(name: str, value: int) -> Callable[..., Tensor]:
+    """``new_zeros`` or ``new_ones``."""
+
+    def function(
+        input: Tensor,
+        *sizes: Any,
+        size: Any = None,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:
+        shape = sizes if size is None else (size,)
+        target = _new_target(name, input, shape, dtype, layout, device, pin_memory)
+        return finished(_fulls[target, int](value), name, requires_grad)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"``out[...] = {value}`` in the dtype of ``input``."
+    return method(function)
+
+
+new_zeros = _new_constant("new_zeros", 0)
+new_ones = _new_constant("new_ones", 1)
+
+
+@method
+def new_full(
+    input: Tensor,
+    size: Any,
+    fill_value: Any,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``out[...] = fill_value`` in the dtype of ``input``."""
+    target = _new_target("new_full", input, (size,), dtype, layout, device, pin_memory)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
+    return finished(filled(target, value), "new_full", requires_grad)

@@ -46,6 +46,20 @@ def key_of(operand: Any) -> Layout | type:
     return operand.layout if isinstance(operand, Tensor) else type(operand)
 
 
+def wrap_dim(operator: str, dim: int, ndim: int) -> int:
+    """A dimension counted from the front; a 0-d tensor has the dimensions -1 and 0.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    most = max(ndim, 1)
+    if not -most <= dim < most:
+        raise IndexError(
+            f"{operator}(): Dimension out of range (expected to be in range of [{-most}, {most - 1}], but got {dim})"
+        )
+    return dim + most if dim < 0 else dim
+
+
 def deliver(result: Any, out: Tensor | None, operator: str) -> Any:
     """Hand ``result`` over; with ``out``, write it there (resized if its shape is another) and hand that over.
 

@@ -19,7 +19,8 @@ from pellucid.errors import shape_text
 from pellucid.formula.expr import const, load
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, View, dense
-from pellucid.operators.define import method, public
+from pellucid.operators.arguments import not_a_tensor
+from pellucid.operators.define import method, public, wrap_dim
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
@@ -38,7 +39,7 @@ def view_function(function: F) -> F:
     @wraps(function)
     def checked(input: Any, *args: Any, **options: Any) -> Any:
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            not_a_tensor(name, input)
         return function(input, *args, **options)
 
     public(checked)
@@ -70,28 +71,13 @@ def integers(operator: str, name: str, values: Sequence[Any]) -> tuple[int, ...]
     return tuple(integer(operator, name, v) for v in values)
 
 
-def wrap_dim(operator: str, dim: Any, ndim: int) -> int:
-    """A dimension counted from the front; a 0-d tensor has the dimensions -1 and 0.
-
-    Raises:
-        IndexError: there is no such dimension.
-    """
-    dim, most = integer(operator, "dim", dim), max(ndim, 1)
-    if not -most <= dim < most:
-        raise IndexError(
-            f"{operator}(): Dimension out of range (expected to be in range of [{-most}, {most - 1}], but got {dim}): "
-            f"the tensor has {ndim} dimensions"
-        )
-    return dim + most if dim < 0 else dim
-
-
 def wrap_dims(operator: str, dims: Sequence[Any], ndim: int) -> tuple[int, ...]:
     """Several different dimensions.
 
     Raises:
         RuntimeError: one is named twice.
     """
-    result = tuple(wrap_dim(operator, d, ndim) for d in dims)
+    result = tuple(wrap_dim(operator, integer(operator, "dims", d), ndim) for d in dims)
     for k, d in enumerate(result):
         if d in result[:k]:
             raise RuntimeError(
@@ -166,8 +152,6 @@ def _applied(geometry: Callable[..., View], args: tuple[Any, ...], layout: Layou
 
 def each(views: Sequence[Plan]) -> Plan:
     """The plan of a call that gives a tuple of views."""
-    if all(v is views[0] for v in views[1:]) and views:
-        return lambda x: (views[0](x),) * len(views) if len(views) == 1 else tuple([views[0](x) for _ in views])
     return lambda x: tuple([view(x) for view in views])
 
 

@@ -39,7 +39,8 @@ _TRANSPOSE = {
 _LARGEST = 2**31 - 1  # OpenBLAS counts in 32 bits
 
 # Tiles. Volumes count multiplications: some 50 a nanosecond and core for a matrix, 4 for a vector.
-_ALIGN = 32  # a tile begins at a multiple of what OpenBLAS's inner loops take at once
+_ALIGN = 48  # a tile begins at a multiple of what OpenBLAS's inner loops take at once: 4, 8, 16, 24
+_RAGGED = 16  # columns beyond a multiple of it: how they are rounded depends on where the tile begins
 _SMALLEST_TILE = 2**20  # 20 us, and above what OpenBLAS treats as small
 _SMALLEST_VECTOR_TILE = 2**17
 _SMALLEST_CHUNK = 2**19
@@ -126,13 +127,13 @@ def gemm_spec(
     letter, item = _LETTERS[dtype.name], dtype.itemsize
     vector = 1 in (m, n) and k > 0 and not conj_a and not conj_b
     if vector:
-        routine, smallest, direct = f"{letter}gemv", _SMALLEST_VECTOR_TILE, None
+        routine, direct = f"{letter}gemv", None
         call = _vector_call(n, trans_a, lda, trans_b, ldb, ldc)
     else:
-        routine, smallest = f"{letter}gemm", _SMALLEST_TILE
+        routine = f"{letter}gemm"
         direct = _direct_tile(m, n, k, trans_a, trans_b, ldb * item) if letter in "sd" else None
         call = _Call(_TRANSPOSE[trans_a, conj_a], _TRANSPOSE[trans_b, conj_b], lda, ldb)
-    tile_m, tile_n = direct or _packed_tile(batch, m, n, k, smallest)
+    tile_m, tile_n = direct or _packed_tile(batch, m, n, k, vector)
     tiles_m, tiles_n = max(1, _ceil(m, tile_m)), max(1, _ceil(n, tile_n))
     words = [
         *(_symbol_address(f"cblas_{routine}"), call.trans_a, call.trans_b, m, n, k),
@@ -248,10 +249,10 @@ def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int)
     return None
 
 
-def _packed_tile(batch: int, m: int, n: int, k: int, smallest: int) -> tuple[int, int]:
+def _packed_tile(batch: int, m: int, n: int, k: int, vector: bool) -> tuple[int, int]:
     """Rows and columns of the tiles where OpenBLAS rearranges the matrices: few and large ones."""
-    volume = m * n * k
-    workers = threads.get_num_threads()
+    smallest = _SMALLEST_VECTOR_TILE if vector else _SMALLEST_TILE
+    volume, workers = m * n * k, threads.get_num_threads()
     limit = min(workers, volume // smallest)
     if limit <= 1 or batch >= 8 * workers:
         return max(m, 1), max(n, 1)
@@ -260,15 +261,20 @@ def _packed_tile(batch: int, m: int, n: int, k: int, smallest: int) -> tuple[int
     parts = 1 + next((i for i, part in enumerate(busy) if part >= 0.9), busy.index(max(busy)))
     if parts > 1 and volume // parts >= _LARGE_TILE:
         parts *= 2
-    return min(_cuts(m, n, parts), key=lambda tile: tile[0] * tile[1] + _PACKING * sum(tile))
+    return min(_cuts(m, n, k, parts, smallest), key=lambda tile: tile[0] * tile[1] + _PACKING * sum(tile))
 
 
-def _cuts(m: int, n: int, parts: int) -> Iterator[tuple[int, int]]:
-    """All ways to cut (m, n) into at most `parts` aligned tiles."""
+def _cuts(m: int, n: int, k: int, parts: int, smallest: int) -> Iterator[tuple[int, int]]:
+    """All ways to cut (m, n) into at most `parts` tiles that leave the bits of the result as they are."""
+    yield m, n
     for rows in range(1, parts + 1):
         tile_m = min(m, _ALIGN * _ceil(_ceil(m, rows), _ALIGN))
         tile_n = min(n, _ALIGN * _ceil(_ceil(n, parts // rows), _ALIGN))
-        yield tile_m, tile_n
+        if m > 1 and n % _RAGGED:
+            tile_n = n
+        corner = (m - (_ceil(m, tile_m) - 1) * tile_m) * (n - (_ceil(n, tile_n) - 1) * tile_n) * k
+        if corner >= smallest:  # below, OpenBLAS has other loops
+            yield tile_m, tile_n
 
 
 def _scalar(letter: str, value: complex) -> tuple[int, int]:

@@ -28,7 +28,10 @@ one:
 tensor:
   %position = add i64 %i, %skipped
   %good = call i1 @tensor_address(ptr %arg, i64 %position, ptr %operand)
-  br i1 %good, label %tensor_done, label %fail, !prof !0
+  br i1 %good, label %tensor_good, label %fail, !prof !0
+tensor_good:
+  %is_current = call i1 @current(ptr %arg)
+  br i1 %is_current, label %tensor_done, label %fail, !prof !0
 tensor_done:
   %needs = call i1 @needs_grad(ptr %arg)
   %grad_now = or i1 %grad, %needs
@@ -405,16 +408,22 @@ entry:
   %good = call i1 @tensor_address(ptr %tensor, i64 0, ptr %address)
   br i1 %good, label %make, label %nothing, !prof !0
 make:
+  %is_current = call i1 @current(ptr %tensor)
+  br i1 %is_current, label %move, label %nothing, !prof !0
+move:
   %spec_bytes = call ptr @tuple_item(ptr %self, i64 0)
   %spec = call ptr @bytes_of(ptr %spec_bytes)
   %offset = load i64, ptr %spec
-  %base = load i64, ptr %address
-  %moved = add i64 %base, %offset
+  %start = load i64, ptr %address
+  %moved = add i64 %start, %offset
   %layout = call ptr @tuple_item(ptr %self, i64 1)
   %storage = call ptr @storage_of(ptr %tensor)
   %out = call ptr @tensor_new(ptr %layout, ptr %storage, i64 %moved)
   %failed = icmp eq ptr %out, null
-  br i1 %failed, label %nothing, label %gradient, !prof !1
+  br i1 %failed, label %nothing, label %base, !prof !1
+base:
+  %based = call i1 @set_base(ptr %out, ptr %tensor)
+  br i1 %based, label %gradient, label %drop, !prof !0
 gradient:
   %enabled = load i64, ptr @grad_enabled
   %enabled_now = icmp ne i64 %enabled, 0

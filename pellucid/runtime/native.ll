@@ -43,7 +43,9 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)
 @at_layout     = global i64 0  ; offsets of a Tensor's slots
 @at_storage    = global i64 0
 @at_ptr        = global i64 0
-@at_tracked = global i64 0
+@at_tracked    = global i64 0
+@at_base       = global i64 0
+@at_seen       = global i64 0
 @default_count = global i64 0
 @defaults      = global [16 x %Default] zeroinitializer
 @grad_enabled  = global i64 1
@@ -52,6 +54,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)
 @out_of_memory = global ptr null  ; callable(bytes), raises
 @on_damage     = global ptr null  ; callable(address, bytes, offset of the first overwritten byte)
 @storage_type  = global ptr null
+@refresh       = global ptr null  ; callable(view), called when the memory of a view was written since it was made
 
 ; ---------------------------------------------------------------- reference counts
 ; The low 32 bits count; a set sign bit marks an object that is never freed (CPython 3.12 and later).
@@ -385,4 +388,85 @@ define internal i1 @needs_grad(ptr %tensor) alwaysinline nounwind {
   %flag = call ptr @slot(ptr %tensor, i64 %at_tracked)
   %set = icmp eq ptr %flag, @_Py_TrueStruct
   ret i1 %set
+}
+
+; A view that is used: when its memory was written since its place in the graph was found (its slot `seen` is not the
+; storage's version), refresh(view) finds the new one. False with an exception set. Tensors without a base are left.
+define internal i1 @current(ptr %tensor) alwaysinline nounwind {
+entry:
+  %at_base = load i64, ptr @at_base
+  %base = call ptr @slot(ptr %tensor, i64 %at_base)
+  %is_none = icmp eq ptr %base, @_Py_NoneStruct
+  %is_empty = icmp eq ptr %base, null
+  %plain = or i1 %is_none, %is_empty
+  br i1 %plain, label %done, label %view
+view:
+  %good = call i1 @current_view(ptr %tensor)
+  ret i1 %good
+done:
+  ret i1 true
+}
+
+define internal i1 @current_view(ptr %tensor) noinline nounwind {
+entry:
+  %enabled = load i64, ptr @grad_enabled
+  %off = icmp eq i64 %enabled, 0
+  br i1 %off, label %done, label %compare
+compare:
+  %at_seen = load i64, ptr @at_seen
+  %seen = call ptr @slot(ptr %tensor, i64 %at_seen)  ; views have one
+  %seen_version = call i64 @PyLong_AsSsize_t(ptr %seen)
+  %storage = call ptr @storage_of(ptr %tensor)
+  %version_at = getelementptr %Storage, ptr %storage, i32 0, i32 3
+  %version = load i64, ptr %version_at
+  %same = icmp eq i64 %seen_version, %version
+  br i1 %same, label %done, label %ask
+ask:
+  %callback = load ptr, ptr @refresh
+  %none = icmp eq ptr %callback, null
+  br i1 %none, label %done, label %call
+call:
+  %box = alloca ptr
+  store ptr %tensor, ptr %box
+  %good = call i1 @call_with(ptr %callback, ptr %box, i64 1, ptr %box, i64 0)
+  ret i1 %good
+done:
+  ret i1 true
+}
+
+; Make `view` a view of what `tensor` is a view of, or of `tensor`; false with an exception set.
+define internal i1 @set_base(ptr %view, ptr %tensor) alwaysinline nounwind {
+entry:
+  %at_base = load i64, ptr @at_base
+  %own = call ptr @slot(ptr %tensor, i64 %at_base)
+  %is_none = icmp eq ptr %own, @_Py_NoneStruct
+  %is_empty = icmp eq ptr %own, null
+  %first = or i1 %is_none, %is_empty
+  %base = select i1 %first, ptr %tensor, ptr %own
+  %enabled = load i64, ptr @grad_enabled
+  %on = icmp ne i64 %enabled, 0
+  %storage = call ptr @storage_of(ptr %view)
+  %version_at = getelementptr %Storage, ptr %storage, i32 0, i32 3
+  %version = load i64, ptr %version_at
+  %seen_version = select i1 %on, i64 %version, i64 -1
+  %seen = call ptr @PyLong_FromSsize_t(i64 %seen_version)
+  %failed = icmp eq ptr %seen, null
+  br i1 %failed, label %fail, label %set
+set:
+  call void @incref(ptr %base)
+  call void @replace_slot(ptr %view, i64 %at_base, ptr %base)
+  %at_seen = load i64, ptr @at_seen
+  call void @replace_slot(ptr %view, i64 %at_seen, ptr %seen)
+  ret i1 true
+fail:
+  ret i1 false
+}
+
+; Put an owned value into a slot.
+define internal void @replace_slot(ptr %tensor, i64 %offset, ptr %value) alwaysinline nounwind {
+  %slot = getelementptr i8, ptr %tensor, i64 %offset
+  %before = load ptr, ptr %slot
+  store ptr %value, ptr %slot
+  call void @decref(ptr %before)
+  ret void
 }

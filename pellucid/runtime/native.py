@@ -35,9 +35,10 @@ MAX_OPERANDS = 64
 TENSOR, FLOAT, INT = 0, 1, 2  # kinds of a plan's inputs
 
 _BUILTINS = ("alloc", "wrap", "new_tensor", "set_grad_enabled", "grad_enabled", "damaged")
-_SLOTS = ("layout", "storage", "ptr", "tracked")
+_SLOTS = ("layout", "storage", "ptr", "tracked", "base", "seen")
 _DEFAULTS: Mapping[str, object] = {
     "tracked": False, "node": None, "output_nr": 0, "gradient": None, "base": None,
+    "seen": 0,
 }  # fmt: skip
 _TEXTS = {
     "name_launch": "launch",
@@ -102,6 +103,7 @@ class OutOfMemoryError(MemoryError, RuntimeError):
 
 _symbols: Mapping[str, int] = {}
 _tensor_type: type | None = None
+_refresh: Callable[[Any], None] | None = None
 _start_lock = Lock()
 _kept: list[object] = []  # what machine code points to
 
@@ -169,6 +171,8 @@ def _start() -> None:
     _symbols = loaded
     if _tensor_type is not None:
         _apply(_tensor_type)
+    if _refresh is not None:
+        _store(loaded["refresh"], id(_refresh))
 
 
 def _store(address: int, value: int) -> None:
@@ -212,10 +216,19 @@ def set_damage_callback(callback: Callable[[int, int, int], None]) -> None:
     _store(symbols()["on_damage"], id(callback))
 
 
+def set_refresh_callback(callback: Callable[[Any], None]) -> None:
+    """Call `callback(view)` when gradients are on and a view is used whose memory was written since it was last
+    seen: its slot `seen` differs from the storage's version."""
+    global _refresh
+    _refresh = callback
+    if _symbols:
+        _store(_symbols["refresh"], id(callback))
+
+
 # ------------------------------------------------------------------------------------------- Tensor's slots
 def configure(tensor_type: type) -> None:
     """Tell native code which class its results are of: one with the slots layout, storage, ptr,
-    tracked, node, output_nr, gradient, base. Other slots of it stay empty.
+    tracked, node, output_nr, gradient, base, seen. Other slots of it stay empty.
 
     Raises:
         TypeError: the class lacks one of these slots.

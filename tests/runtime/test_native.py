@@ -112,6 +112,7 @@ class StandIn:
         "node",
         "output_nr",
         "ptr",
+        "seen",
         "storage",
         "tracked",
     )
