@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NoReturn
 
 from pellucid.codegen.emit import DIVISION_ERROR
 from pellucid.codegen.kernels import kernel_address
 from pellucid.codegen.schedule import GRAIN, Schedule, schedule
-from pellucid.dtypes import DType, int64
-from pellucid.formula.expr import Expr, axis, load
+from pellucid.dtypes import int64
+from pellucid.formula.expr import Expr, axis, load, node, rewrite, walk
 from pellucid.formula.formula import Fold, Formula, Output, Scatter
 from pellucid.layout import Layout, dense
 from pellucid.runtime import machine, native
@@ -59,39 +60,48 @@ def kernel_plan(
     It takes the operands and gives the results; with ``in_place`` it takes the results first and writes into them.
     ``fail(status, *operands)`` turns a kernel's complaint into an error.
     """
-    length = _split_length(formula, sizes)
-    if length and not in_place:
+    made = _schedule(formula, operands, sizes, results, not in_place, 0, given)
+    length = 0 if in_place else _split_length(formula, sizes, made)
+    if length:
         assert isinstance(formula, Formula)
         return _split_plan(formula, operands, sizes, results, length, record, fail, given)
-    return _launch(formula, operands, sizes, results, 0, record, fail, in_place, given)
+    return _launch(made, operands, sizes, results, record, fail, in_place)
 
 
-def _launch(
+def _schedule(
     formula: Formula | Scatter,
     operands: Sequence[Operand],
     sizes: tuple[int, ...],
     results: Sequence[Layout],
+    fresh: bool,
     split: int,
-    record: Callable[..., Any] | None,
-    fail: Fail | None,
-    in_place: bool,
     given: dict[str, int | float] | None,
-) -> Plan:
-    layouts = [x if isinstance(x, Layout) else None for x in operands]
-    made = schedule(
+) -> Schedule:
+    return schedule(
         formula,
-        layouts,
+        [x if isinstance(x, Layout) else None for x in operands],
         sizes,
         list(results),
         cache_bytes=machine.last_level_cache_bytes(),
-        nontemporal=not in_place,
+        nontemporal=fresh,
         split=split,
         given=given,
     )
+
+
+def _launch(
+    made: Schedule,
+    operands: Sequence[Operand],
+    sizes: tuple[int, ...],
+    results: Sequence[Layout],
+    record: Callable[..., Any] | None,
+    fail: Fail | None,
+    in_place: bool,
+) -> Plan:
     params = array("q", made.params)
-    flags = (native.IN_PLACE if in_place else 0) | (native.RELEASE_GIL if _cells(sizes) > RELEASE_CELLS else 0)
+    flags = (native.IN_PLACE if in_place else 0) | (native.RELEASE_GIL if prod(sizes) > RELEASE_CELLS else 0)
     spec = native.pack_spec(
-        _address(made),
+        kernel_address(made.nest),
         params.buffer_info()[0],
         made.cells,
         made.grain,
@@ -100,17 +110,6 @@ def _launch(
         [_kind(x) for x in operands],
     )
     return native.make_launch(spec, params, record, fail or explain_status, list(results))
-
-
-def _address(made: Schedule) -> int:
-    return kernel_address(made.nest)
-
-
-def _cells(sizes: tuple[int, ...]) -> int:
-    cells = 1
-    for n in sizes:
-        cells *= n
-    return cells
 
 
 def _kind(operand: Operand) -> int:
@@ -129,15 +128,16 @@ def explain_status(status: int, *operands: Any) -> NoReturn:
 # -- long rows --------------------------------------------------------------------------------------------------------
 
 
-def _split_length(formula: Formula | Scatter, sizes: tuple[int, ...]) -> int:
-    """Cells per part if the row is worth cutting into parts that run in parallel, else 0. It depends on sizes only,
-    so results are the same for every number of threads."""
+def _split_length(formula: Formula | Scatter, sizes: tuple[int, ...], made: Schedule) -> int:
+    """Cells per part if the row is worth cutting into parts that run in parallel, else 0. It depends on the schedule
+    only, so results are the same for every number of threads."""
     if isinstance(formula, Scatter) or formula.scan or len(formula.stages) != 1 or formula.row != 1:
         return 0
-    if any(o.over_row for o in formula.outputs) or any(o.value.op == "load" for o in formula.outputs):
+    if any(o.over_row or any(e.op == "load" for e in walk(o.value)) for o in formula.outputs):
         return 0
-    outer, row = _cells(sizes[: formula.rank]), sizes[formula.rank]
-    if outer * row < 4 * GRAIN or outer > 16 * 1024 or row < 512 or outer > row * 4:
+    outer, row = prod(sizes[: formula.rank]), sizes[formula.rank]
+    few_rows = outer < 64 if made.nest.horizontal else outer < row
+    if outer * row < 4 * GRAIN or row < 512 or not few_rows:
         return 0
     parts = max(2, min(64, outer * row // GRAIN, row // 128))
     return -(-row // parts)
@@ -159,12 +159,10 @@ def _split_plan(
     outer = sizes[:rank]
     first_formula = _shifted(formula, stage)
     partial = [dense((parts, *outer), e.dtype) for e in stage.elements]
-    first = _launch(
-        first_formula, operands, (parts, *sizes), partial, length, None, fail, False, given
-    )
-    second = _launch(
-        _merging(formula, stage), partial, (*outer, parts), results, 0, None, None, False, given
-    )
+    whole = (parts, *sizes)
+    made = _schedule(first_formula, operands, whole, partial, True, length, given)
+    first = _launch(made, operands, whole, partial, None, fail, False)
+    second = kernel_plan(_merging(formula, stage), partial, (*outer, parts), results, given=given)
     single = len(partial) == 1
 
     def plan(*tensors: Any) -> Any:
@@ -179,8 +177,6 @@ def _split_plan(
 
 def _shifted(formula: Formula, stage: Fold) -> Formula:
     """The fold of one part: axis 0 counts the parts, the other axes move up by one."""
-    from pellucid.formula.expr import node, rewrite
-
     def leaf(e: Expr) -> Expr | None:
         if e.op in ("axis", "size"):
             return node(e.op, (), int64, e.data + 1)
@@ -199,6 +195,3 @@ def _merging(formula: Formula, stage: Fold) -> Formula:
     loads = tuple(load(k, e.dtype, coords) for k, e in enumerate(stage.elements))
     return Formula(f"{formula.name}_merged", rank, formula.outputs, 1, (Fold(stage.reducer, loads, stage.first),))
 
-
-def dense_result(shape: Sequence[int], dtype: DType) -> Layout:
-    return dense(tuple(shape), dtype)

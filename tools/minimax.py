@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import mpmath as mp
 import numpy as np
@@ -241,7 +242,64 @@ def fits() -> list[Fit]:
             pair=True,
         )
     )
+    result.append(
+        Fit(
+            "LGAMMA_53",
+            "log(gamma(2 + t)) = t P(t), |t| <= 1/2",
+            lambda t: mp.loggamma(2 + t) / t,
+            lambda t: t / mp.loggamma(2 + t),
+            -0.5,
+            0.5,
+            56,
+            53,
+        )
+    )
+    result.append(
+        Fit(
+            "STIRLING_53",
+            "log(gamma(x)) = (x - 1/2) log(x) - x + log(2 pi) / 2 + P(1 / x^2) / x, x >= 8",
+            lambda z: stirling_rest(1 / mp.sqrt(z)),
+            lambda z: mp.sqrt(z) / mp.loggamma(1 / mp.sqrt(z)),
+            1e-6,
+            1 / 64,
+            56,
+            53,
+        )
+    )
+    result.append(
+        Fit(
+            "DIGAMMA_53",
+            "digamma(x) = (x - its zero) P(x - 3/2), 1 <= x <= 2",
+            lambda t: mp.digamma(mp.mpf(3) / 2 + t) / (mp.mpf(3) / 2 + t - zero_of_digamma()),
+            lambda t: (mp.mpf(3) / 2 + t - zero_of_digamma()) / mp.digamma(mp.mpf(3) / 2 + t),
+            -0.5,
+            0.5,
+            56,
+            53,
+        )
+    )
+    result.append(
+        Fit(
+            "DIGAMMA_TAIL_53",
+            "digamma(x) = log(x) - 1 / (2 x) - z P(z), z = 1 / x^2, x >= 8",
+            lambda z: (-mp.log(z) / 2 - mp.sqrt(z) / 2 - mp.digamma(1 / mp.sqrt(z))) / z,
+            lambda z: z / mp.digamma(1 / mp.sqrt(z)),
+            1e-6,
+            1 / 64,
+            56,
+            53,
+        )
+    )
     return result
+
+
+def stirling_rest(x: mp.mpf) -> mp.mpf:
+    return x * (mp.loggamma(x) - (x - mp.mpf(1) / 2) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
+
+
+@cache
+def zero_of_digamma() -> mp.mpf:
+    return mp.findroot(mp.digamma, 1.46)
 
 
 def main() -> None:

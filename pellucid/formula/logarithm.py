@@ -17,18 +17,21 @@ from pellucid.formula.floats import (
     INF,
     LN2,
     LOG2_E,
-    LOG10_2,
     LOG10_E,
     NAN,
     Format,
+    Pair,
     constant_pair,
     fast_two_sum,
     format_of,
     polynomial,
+    two_product,
 )
 
 # The bits of the least m.
 LOWEST_MANTISSA = {float32: 0x3F2AAAAB, float64: 0x3FE6A09E667F3BCD}
+# log10(2) as a number so short that its product with an exponent is exact, and the rest.
+LOG10_2 = {float32: (0.30103302001953125, -3.0243555500547862e-06), float64: (0.30102999566395283, 2.8363394551044964e-14)}
 # From here on x^2 + 1 and x + 1 are x^2 and x.
 HUGE = 2.0**60
 
@@ -85,18 +88,28 @@ def log(x: Expr) -> Expr:
 
 
 def log2(x: Expr) -> Expr:
-    """e + log2(e) log(1 + f), with log2(e) f almost exact."""
     e, f = split(x)
-    high, low = constant_pair(LOG2_E, x.dtype)
-    return log_special(x, e + fma(f, high, fma(f, low, tail(f) * high)))
+    return log_special(x, sum_of_parts(e, *times(f, LOG2_E)))
 
 
 def log10(x: Expr) -> Expr:
     e, f = split(x)
-    high, low = constant_pair(LOG10_E, x.dtype)
-    e_high, e_low = constant_pair(LOG10_2, x.dtype)
-    rest = fma(e, e_low, fma(f, low, tail(f) * high))
-    return log_special(x, fma(e, e_high, fma(f, high, rest)))
+    high, low = LOG10_2[x.dtype]
+    f_high, f_low = times(f, LOG10_E)
+    return log_special(x, sum_of_parts(e * high, f_high, fma(e, low, f_low)))
+
+
+def times(f: Expr, factor: tuple[float, float]) -> Pair:
+    """log(1 + f) times a constant."""
+    high, low = constant_pair(factor, f.dtype)
+    large, lost = two_product(f, high)
+    return large, lost + fma(f, low, tail(f) * high)
+
+
+def sum_of_parts(whole: Expr, large: Expr, small: Expr) -> Expr:
+    """The sum, rounded once although the first two may cancel."""
+    total, lost = fast_two_sum(whole, large)
+    return total + (lost + small)
 
 
 def log1p(x: Expr) -> Expr:

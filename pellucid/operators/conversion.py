@@ -48,7 +48,7 @@ def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType | No
         names = ("other", "non_blocking", "copy")
     elif args and (isinstance(args[0], DType) or args[0] in (bool, int, float, complex)) and args[0] is not True:
         names = ("dtype", "non_blocking", "copy")
-    if len(args) > len(names) or (not args and not kwargs):
+    if len(args) > len(names):
         raise TypeError(
             f"to() received an invalid combination of arguments - got {len(args)} positional ones; write to(dtype), "
             "to(device), to(device, dtype) or to(other)"
@@ -104,8 +104,7 @@ for _name, _dtype in _SHORT_FORMS.items():
 _TYPE_NAMES = {d.tensor_type(): d for d in dtypes.DTYPES.values()}
 
 
-@method
-def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> str | Tensor:
+def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> str | Tensor:
     """Without ``dtype`` the name of the tensor's type ("torch.FloatTensor"), else the conversion to it.
 
     ``dtype`` is a dtype, such a name, or such a class.
@@ -116,6 +115,9 @@ def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> str | 
     if dtype is None:
         return input.layout.dtype.tensor_type(input.layout.device.type)
     return to(input, tensor_type_dtype(dtype))
+
+
+method(type_, "type")
 
 
 def tensor_type_dtype(value: Any) -> DType:
@@ -137,7 +139,7 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
     """``input`` in the dtype of ``other``."""
     if not isinstance(other, Tensor):
         raise TypeError(
-            f"type_as(): argument 'other' (position 1) must be Tensor, not {other.__class__.__name__}"
+            f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
     return to(input, other.layout.dtype)
 
@@ -160,7 +162,7 @@ def cuda(
     Raises:
         AssertionError: no GPU is usable.
     """
-    where = Device("cuda", device) if isinstance(device, int) else Device("cuda" if device is None else device)
+    where = Device("cuda") if device is None else Device(device)
     check_available(where, "Tensor.cuda")
     return to(input, where, memory_format=memory_format)
 

@@ -143,7 +143,7 @@ def _constant(name: str, value: int) -> Callable[..., Tensor]:
         if out is layout is device is size and not pin_memory:  # all None
             shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
             # 2.0 and 2 are one key; their sums are not of one type.
-            if _is_whole(shape) and default_device() is CPU:
+            if _is_whole(shape) and default_device() is CPU and (dtype is None or type(dtype) is DType):
                 made = plans[shape, dtype or _default_dtype()](value)
                 return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
         shape = sizes_of(name, sizes if size is None else (size,))

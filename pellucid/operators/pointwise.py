@@ -1,9 +1,10 @@
 """Pointwise operators: each cell of the result comes from the cells at the same place of the operands.
 
-    exp = unary("exp", lambda x: E.unary("exp", x), FLOAT, "The exponential function, exp(x).")
+    exp = unary("exp", lambda x: E.unary("exp", x), FLOAT, "The exponential function of each cell.")
 
 defines everything there is to it: ``pellucid.exp``, ``Tensor.exp``, ``Tensor.exp_``, ``out=``, the kernel for every
-dtype, its derivatives of every order, and the printed loop.
+dtype, its derivatives of every order, and the printed loop. The operators themselves are in ``arithmetic.py``,
+``comparison.py``, ``functions.py``, ``activations.py``, ``bitwise.py`` and ``selecting.py``.
 """
 
 from __future__ import annotations
@@ -11,67 +12,113 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from pellucid import dtypes
 from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.graph import recorder
-from pellucid.dtypes import DType, bfloat16, bool_, float16, float32
+from pellucid.dtypes import DType, bfloat16, bool_, complex64, complex128, float16, float32
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Formula, Output
-from pellucid.layout import Layout, broadcast_shapes, elementwise
-from pellucid.operators.define import (
-    both,
-    deliver,
-    in_place,
-    key_of,
-    method,
-    require_castable,
-    require_writable,
-)
+from pellucid.layout import Layout, broadcast_shapes, elementwise, layout_of, overlaps_itself
+from pellucid.operators.copying import clone
+from pellucid.operators.define import both, deliver, in_place, key_of, method, public, require_castable, require_writable
 from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
-from pellucid.tensor import Tensor
+from pellucid.runtime import native
+from pellucid.tensor import Tensor, array_of, empty_like_layout
 
-Kind = Callable[[DType], DType]  # the dtype that the operands have in common -> the dtype of the result
+Kind = Callable[[DType], tuple[DType, DType]]
+"""The dtype that the operands have in common -> (the dtype that they are converted to, the dtype of the result)."""
 NUMBERS = frozenset({bool, int, float})
 
 
-def SAME(common: DType) -> DType:  # noqa: N802 - these read as constants where operators are defined
-    return common
+def SAME(common: DType) -> tuple[DType, DType]:  # noqa: N802 - these read as constants where operators are defined
+    return common, common
 
 
-def FLOAT(common: DType) -> DType:  # noqa: N802
+def FLOAT(common: DType) -> tuple[DType, DType]:  # noqa: N802
     """Integers and booleans become the default dtype."""
-    return common if common.is_floating_point or common.is_complex else dtypes.get_default_dtype()
+    floats = common if common.is_floating_point or common.is_complex else dtypes.get_default_dtype()
+    return floats, floats
 
 
-def BOOL(common: DType) -> DType:  # noqa: N802
-    return bool_
+def BOOL(common: DType) -> tuple[DType, DType]:  # noqa: N802
+    return common, bool_
+
+
+def REAL(common: DType) -> tuple[DType, DType]:  # noqa: N802
+    """The result of complex operands is real."""
+    return common, common.to_real()
 
 
 def working(dtype: DType) -> DType:
     """What is computed with: half precision in float32, everything else as it is."""
-    return float32 if dtype in (bfloat16, float16) else dtype
+    return float32 if dtype is bfloat16 or dtype is float16 else dtype
 
 
 class Pointwise:
-    """The formula of one operator for all dtypes and shapes, and its plans."""
+    """The formula of one operator for all dtypes and shapes, and its plans.
 
-    def __init__(self, name: str, expression: Callable[..., Expr], kind: Kind, node_name: str | None = None) -> None:
-        self.name, self.expression, self.kind, self.node_name = name, expression, kind, node_name
+    Args:
+        name: as programs call it.
+        expression: the result's cell from the operands' cells, which have been brought to one dtype.
+        kind: which dtype that is, and the result's.
+        takes: kinds of the common dtype that are allowed ("b" bool, "u" "i" integers, "f" floats, "c" complex).
+        kernel: what PyTorch calls it in the error for other dtypes.
+        node_name: how ``grad_fn`` prints, if not by ``name``; may depend on the operands.
+        promoting: how many of the operands take part in type promotion; further ones are plain parameters.
+        refuse: raises for operands that have an error of their own; called with them and their common dtype.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        expression: Callable[..., Expr],
+        kind: Kind,
+        *,
+        takes: str = "buifc",
+        kernel: str | None = None,
+        node_name: str | Callable[..., str] | None = None,
+        promoting: int | None = None,
+        refuse: Callable[[Sequence[Operand], DType], None] | None = None,
+    ) -> None:
+        self.name, self.expression, self.kind, self.takes = name, expression, kind, takes
+        self.kernel, self.node_name, self.promoting, self.refuse = kernel or name, node_name, promoting, refuse
         self.plans = PlanTable(self.build)
-        self.in_place_plans = PlanTable(self.build_in_place)
+        self.writes = PlanTable(self.build_write)
+        self.records = PlanTable(self.build_record)
+
+    # -- what is computed ---------------------------------------------------------------------------------------------
 
     def common(self, operands: Sequence[Operand]) -> DType:
-        """The dtype that the operands are converted to."""
-        known = [(x.dtype, x.ndim) if isinstance(x, Layout) else x() for x in operands]
-        return dtypes.result_dtype(known)
+        """The dtype of the operands by PyTorch's rules of type promotion.
+
+        Raises:
+            NotImplementedError: the operator is not defined for it.
+        """
+        found = common_dtype(operands if self.promoting is None else operands[: self.promoting])
+        if self.refuse is not None:
+            self.refuse(operands, found)
+        if found.kind not in self.takes:
+            raise NotImplementedError(
+                f"\"{self.kernel}\" not implemented for '{found.scalar_name}': {self.name}() takes "
+                f"{kinds_text(self.takes)} tensors; got {found!r}. Convert the operands first, for example with .float()"
+            )
+        return found
+
+    def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
+        """The operands' cells in the dtype to compute with. ``rounded``: after rounding to ``inner`` itself, so that
+        ``bfloat16 == 0.1`` compares what is stored."""
+        args = [operand_expr(k, x) for k, x in enumerate(operands)]
+        if rounded:
+            args = [a.cast(inner) for a in args]
+        return [a.cast(working(inner)) for a in args]
 
     def formula(self, operands: Sequence[Operand], rank: int) -> Formula:
-        common = self.common(operands)
-        result = self.kind(common)
-        inner = working(common if result is bool_ else result)
-        args = [operand_expr(k, x).cast(inner) for k, x in enumerate(operands)]
-        return Formula(self.name, rank, (Output(self.expression(*args).cast(result)),))
+        inner, result = self.kind(self.common(operands))
+        value = self.expression(*self.arguments(operands, inner, result is bool_))
+        return Formula(self.name, rank, (Output(value.cast(result)),))
 
     def shape(self, operands: Sequence[Operand]) -> tuple[int, ...]:
         shapes = [tuple(x.shape) for x in operands if isinstance(x, Layout)]
@@ -80,15 +127,25 @@ class Pointwise:
             raise RuntimeError(broadcast_message(self.name, shapes))
         return shape
 
+    def backward_name(self, operands: Sequence[Operand]) -> str | None:
+        return self.node_name(*operands) if callable(self.node_name) else self.node_name
+
+    # -- plans --------------------------------------------------------------------------------------------------------
+
     def build(self, *operands: Operand) -> Plan:
         shape = self.shape(operands)
         formula = self.formula(operands, len(shape))
         result = elementwise(shape, [x for x in operands if isinstance(x, Layout)], formula.outputs[0].value.dtype)
-        return differentiable_plan(formula, operands, shape, [result], name=self.node_name)
+        return differentiable_plan(formula, operands, shape, [result], name=self.backward_name(operands))
 
-    def build_in_place(self, target: Layout, *operands: Operand) -> Plan:
-        """The plan that writes into ``target``, with the recorder of the call as attribute of a pair."""
+    def _writing(self, target: Layout, operands: Sequence[Operand]) -> tuple[Formula, tuple[int, ...]]:
         shape = self.shape(operands)
+        if overlaps_itself(target):
+            raise RuntimeError(
+                f"{self.name}(): unsupported operation: more than one element of the written-to tensor "
+                f"{tuple(target.shape)} refers to a single memory location (it was expanded). "
+                "Please clone() the tensor before performing the operation."
+            )
         if shape != target.shape:
             raise RuntimeError(
                 f"{self.name}_(): output with shape {list(target.shape)} doesn't match the broadcast shape "
@@ -96,23 +153,77 @@ class Pointwise:
             )
         formula = self.formula(operands, len(shape))
         value = formula.outputs[0].value
-        require_castable(f"{self.name}_", value.dtype, target.dtype)
-        formula = Formula(self.name, len(shape), (Output(value.cast(target.dtype)),))
-        record = None
-        if target.dtype.is_floating_point or target.dtype.is_complex:
-            rule = DerivedRule(formula, tuple(operands), shape, None, self.node_name)
-            record = recorder(rule, [target], operands)
-        write = kernel_plan(formula, operands, shape, [target], in_place=True)
-        return lambda x, *values: in_place(x, lambda: write(x, *values), record, *values)
+        require_castable(self.name, value.dtype, target.dtype)
+        return Formula(self.name, len(shape), (Output(value.cast(target.dtype)),)), shape
+
+    def build_write(self, target: Layout, *operands: Operand) -> Plan:
+        """The plan that writes into a tensor of layout ``target``."""
+        formula, shape = self._writing(target, operands)
+        return kernel_plan(formula, operands, shape, [target], in_place=True)
+
+    def build_record(self, target: Layout, *operands: Operand) -> Any:
+        """(rule, recorder) of a write, or None if the target cannot have a gradient."""
+        if not (target.dtype.is_floating_point or target.dtype.is_complex):
+            return None
+        formula, shape = self._writing(target, operands)
+        rule = DerivedRule(formula, tuple(operands), shape, None, self.backward_name(operands))
+        return rule, recorder(rule, [target], operands)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
 
     def __call__(self, *operands: Any) -> Any:
         return self.plans[tuple([key_of(x) for x in operands])](*operands)
 
     def write(self, x: Tensor, *operands: Any) -> Tensor:
-        """The in-place form: the result goes into ``x``."""
-        require_writable(f"{self.name}_", x, operands)
-        plan = self.in_place_plans[x.layout, *[key_of(y) for y in operands]]
-        return plan(x, *operands)  # type: ignore[no-any-return]
+        """Write the result into ``x`` (which may be one of the operands), as the in-place forms do."""
+        if any(isinstance(y, Tensor) and y is not x and y.storage is x.storage for y in operands):
+            require_writable(self.name, x, operands)
+            operands = tuple(apart(y, x) for y in operands)
+        key = (x.layout, *[key_of(y) for y in operands])
+        plan = self.writes[key]
+        if not native.grad_enabled() or not any(getattr(y, "tracked", False) for y in (x, *operands)):
+            return plan(x, *operands)  # type: ignore[no-any-return]
+        entry: Any = self.records[key]
+        if entry is None:
+            return plan(x, *operands)  # type: ignore[no-any-return]
+        rule, record = entry
+        saved = operands
+        if operands[0] is x and 1 in rule.keep(tuple([getattr(y, "tracked", False) for y in operands])):
+            saved = (_before(x), *operands[1:])
+        return in_place(x, lambda: plan(x, *operands), record, *saved)  # type: ignore[no-any-return]
+
+    def deliver(self, out: Tensor | None, *operands: Any) -> Any:
+        """The result, or ``out`` with the result written into it."""
+        if out is None:
+            return self(*operands)
+        fits = (
+            isinstance(out, Tensor)
+            and out.layout.shape == self.shape([key_of(x) for x in operands])
+            and not (native.grad_enabled() and any(getattr(x, "tracked", False) for x in (out, *operands)))
+        )
+        return self.write(out, *operands) if fits else deliver(self(*operands), out, self.name)
+
+
+def _before(x: Tensor) -> Tensor:
+    """The value of ``x`` in memory of its own, at the same place of the graph."""
+    copy = clone(x)
+    copy.tracked, copy.node, copy.output_nr = x.tracked, x.node, x.output_nr
+    return copy
+
+
+def apart(y: Any, x: Tensor) -> Any:
+    """``y``, in memory of its own if writing ``x`` cell by cell could change what is still to be read of it."""
+    if not isinstance(y, Tensor) or y is x or y.storage is not x.storage:
+        return y
+    return y if y.ptr == x.ptr and y.layout.strides == x.layout.strides else clone(y)
+
+
+# -- operands ---------------------------------------------------------------------------------------------------------
+
+
+def common_dtype(operands: Sequence[Operand]) -> DType:
+    known: list[Any] = [(x.dtype, x.ndim) if isinstance(x, Layout) else x() for x in operands]
+    return dtypes.result_dtype(known)
 
 
 def operand_expr(k: int, operand: Operand) -> Expr:
@@ -122,72 +233,254 @@ def operand_expr(k: int, operand: Operand) -> Expr:
     return E.scalar(k, dtypes.float64 if operand is float else bool_ if operand is bool else dtypes.int64)
 
 
+def number_or_tensor(value: Any, operator: str, argument: str, like: Any = None) -> Any:
+    """What a plan takes: tensors as they are, NumPy's scalars as Python's; a complex number becomes a 0-d tensor of
+    the dtype that it has beside ``like``.
+
+    Raises:
+        TypeError: it is neither a tensor nor a number.
+    """
+    kind = type(value)
+    if kind in NUMBERS or isinstance(value, Tensor):
+        return value
+    if isinstance(value, (complex, np.complexfloating)):
+        return complex_operand(complex(value), like)
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value)
+    raise TypeError(f"{operator}(): argument '{argument}' must be Tensor or a number, not {kind.__name__}")
+
+
+def complex_operand(value: complex, like: Any) -> Tensor:
+    dtype = dtypes.get_default_complex_dtype()
+    if isinstance(like, Tensor):
+        if like.dtype.is_complex:
+            dtype = like.dtype
+        elif like.dtype.is_floating_point:
+            dtype = complex128 if like.dtype is dtypes.float64 else complex64
+    result = empty_like_layout(layout_of((), (), dtype))
+    array_of(result)[()] = value
+    return result
+
+
+def require_tensor(value: Any, operator: str, argument: str = "input") -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{operator}(): argument '{argument}' must be Tensor, not {type(value).__name__}")
+    return value
+
+
+def kinds_text(takes: str) -> str:
+    words = {"b": "boolean", "u": "unsigned", "i": "integer", "f": "floating-point", "c": "complex"}
+    named = [words[k] for k in takes]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+
+
 def broadcast_message(operator: str, shapes: Sequence[tuple[int, ...]]) -> str:
     rank = max(map(len, shapes))
-    for d in range(rank):
-        sizes = {s[d - rank + len(s)] for s in shapes if d - rank + len(s) >= 0} - {1}
-        if len(sizes) > 1:
-            break
+    padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
+    d = next(d for d in range(rank) if len({s[d] for s in padded} - {1}) > 1)
+    first, second = [s[d] for s in padded if s[d] != 1][0], [s[d] for s in padded if s[d] != 1][-1]
+    if first == second:
+        second = next(s[d] for s in padded if s[d] not in (1, first))
     listed = " and ".join(str(s) for s in shapes)
     return (
-        f"{operator}: The size of tensor a ({shapes[0][d - rank + len(shapes[0])]}) must match the size of tensor b "
-        f"({shapes[1][d - rank + len(shapes[1])]}) at non-singleton dimension {d}: shapes {listed} do not broadcast. "
+        f"{operator}(): The size of tensor a ({first}) must match the size of tensor b ({second}) at non-singleton "
+        f"dimension {d}: shapes {listed} do not broadcast. "
         "Sizes are aligned to the right and must be equal or 1; reshape or unsqueeze one of them."
     )
 
 
+# -- defining operators -----------------------------------------------------------------------------------------------
+
+
 def unary(
-    name: str, expression: Callable[[Expr], Expr], kind: Kind, doc: str, *, node_name: str | None = None
+    name: str,
+    expression: Callable[[Expr], Expr],
+    kind: Kind,
+    doc: str,
+    *,
+    out: bool = True,
+    twin: bool = True,
+    publish: bool = True,
+    **options: Any,
 ) -> Callable[..., Tensor]:
-    """Define ``name(input, *, out=None)`` with its method and in-place twin."""
-    op = Pointwise(name, expression, kind, node_name)
+    """Define ``name(input, *, out=None)``, its method and its in-place twin; ``options`` are those of `Pointwise`.
+
+    ``out`` and ``twin`` say whether there are those forms; without ``publish`` the function is only returned.
+    """
+    op = Pointwise(name, expression, kind, **options)
     plans = op.plans
 
-    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    def function(input: Tensor) -> Tensor:
+        try:
+            return plans[input.layout](input)  # type: ignore[no-any-return]
+        except AttributeError:
+            require_tensor(input, name)
+            raise
+
+    def function_out(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if out is None:
             try:
-                return plans[input.layout,](input)  # type: ignore[no-any-return]
+                return plans[input.layout](input)  # type: ignore[no-any-return]
             except AttributeError:
-                if isinstance(input, Tensor):
-                    raise
-                raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}") from None
-        return deliver(op(input), out, name)  # type: ignore[no-any-return]
+                require_tensor(input, name)
+                raise
+        return op.deliver(out, require_tensor(input, name))  # type: ignore[no-any-return]
 
-    def twin(input: Tensor) -> Tensor:
+    def in_place_form(input: Tensor) -> Tensor:
         return op.write(input, input)
 
-    return _publish(op, function, twin, doc)
+    return _publish(op, function_out if out else function, in_place_form if twin else None, doc, publish)
 
 
 def binary(
-    name: str, expression: Callable[[Expr, Expr], Expr], kind: Kind, doc: str, *, node_name: str | None = None
+    name: str,
+    expression: Callable[[Expr, Expr], Expr],
+    kind: Kind,
+    doc: str,
+    *,
+    numbers: str = "second",
+    out: bool = True,
+    twin: bool = True,
+    publish: bool = True,
+    argument: str = "other",
+    **options: Any,
 ) -> Callable[..., Tensor]:
-    """Define ``name(input, other, *, out=None)`` with its method and in-place twin."""
-    op = Pointwise(name, expression, kind, node_name)
+    """Define ``name(input, other, *, out=None)``, its method and its in-place twin.
+
+    ``numbers`` says where a Python number is allowed: "second", "either" or "none".
+    """
+    op = Pointwise(name, expression, kind, **options)
+    plans, fast = op.plans, NUMBERS if numbers != "none" else frozenset()
+
+    def slow(input: Any, other: Any, out: Tensor | None = None) -> Any:
+        if numbers != "either":
+            require_tensor(input, name)
+        if numbers == "none":
+            require_tensor(other, name, argument)
+        first = number_or_tensor(input, name, "input", other)
+        return op.deliver(out, first, number_or_tensor(other, name, argument, input))
+
+    if argument == "exponent":
+
+        def function(input: Tensor, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+            return slow(input, exponent, out)  # type: ignore[no-any-return]
+
+    else:
+
+        def function(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:  # type: ignore[misc]
+            if out is None and type(input) is Tensor:
+                kind = type(other)
+                if kind is Tensor:
+                    return plans[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
+                if kind in fast:
+                    return plans[input.layout, kind](input, other)  # type: ignore[no-any-return]
+            return slow(input, other, out)  # type: ignore[no-any-return]
+
+    return _publish(op, function, in_place_binary(op, numbers) if twin else None, doc, publish)
+
+
+def in_place_binary(op: Pointwise, numbers: str = "second") -> Callable[[Tensor, Any], Tensor]:
+    """``x.f_(other)``."""
+    writes, name = op.writes, op.name
+
+    def in_place_form(input: Tensor, other: Any) -> Tensor:
+        kind = type(other)
+        if kind in NUMBERS and numbers != "none":
+            if not input.tracked:
+                return writes[input.layout, input.layout, kind](input, input, other)  # type: ignore[no-any-return]
+        elif kind is Tensor:
+            if not (input.tracked or other.tracked) and (other is input or other.storage is not input.storage):
+                return writes[input.layout, input.layout, other.layout](input, input, other)  # type: ignore[no-any-return]
+        elif numbers == "none":
+            require_tensor(other, f"{name}_", "other")
+        return op.write(input, input, number_or_tensor(other, f"{name}_", "other", input))
+
+    return in_place_form
+
+
+def infix(op: Pointwise) -> Callable[[Tensor, Any], Any]:
+    """``x + other`` as a method: one lookup, one call; NotImplemented for what is neither tensor nor number."""
     plans = op.plans
 
-    def function(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-        if out is None:
-            if type(other) in NUMBERS:
-                return plans[input.layout, type(other)](input, other)  # type: ignore[no-any-return]
-            return plans[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
-        return deliver(op(input, other), out, name)  # type: ignore[no-any-return]
+    def forward(self: Tensor, other: Any) -> Any:
+        kind = type(other)
+        if kind is Tensor:
+            return plans[self.layout, other.layout](self, other)
+        if kind in NUMBERS:
+            return plans[self.layout, kind](self, other)
+        try:
+            value = number_or_tensor(other, op.name, "other", self)
+        except TypeError:
+            return NotImplemented
+        return op(self, value)
 
-    def twin(input: Tensor, other: Any) -> Tensor:
-        return op.write(input, input, other)
-
-    return _publish(op, function, twin, doc)
+    return forward
 
 
-def _publish(op: Pointwise, function: Any, twin: Any, doc: str) -> Any:
+def reflected(op: Pointwise) -> Callable[[Tensor, Any], Any]:
+    """``other - x``: the number comes first."""
+    plans = op.plans
+
+    def backward(self: Tensor, other: Any) -> Any:
+        if type(other) in NUMBERS:
+            return plans[type(other), self.layout](other, self)
+        try:
+            value = number_or_tensor(other, op.name, "other", self)
+        except TypeError:
+            return NotImplemented
+        return op(value, self)
+
+    return backward
+
+
+def augmented(in_place_form: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Any]:
+    """``x += other``; NotImplemented for what is neither tensor nor number."""
+
+    def assign(self: Tensor, other: Any) -> Any:
+        if type(other) in NUMBERS or isinstance(other, (Tensor, complex, np.generic)):
+            return in_place_form(self, other)
+        return NotImplemented
+
+    return assign
+
+
+def dunder(name: str, function: Callable[..., Any]) -> None:
+    """Publish ``function`` as ``Tensor.__name__``."""
+    function.__name__ = f"__{name}__"
+    function.__qualname__ = f"Tensor.__{name}__"
+    method(function)
+
+
+def alias(name: str, function: Callable[..., Any], twin: bool = True) -> None:
+    """Publish a second name of an operator, and of its in-place form."""
+    both(function, name)
+    if twin:
+        method(getattr(Tensor, f"{function.__name__}_"), f"{name}_")
+
+
+def _publish(op: Pointwise, function: Any, twin: Any, doc: str, publish: bool) -> Any:
     function.__name__, function.__qualname__, function.__doc__ = op.name, op.name, doc
-    twin.__name__ = twin.__qualname__ = f"{op.name}_"
-    twin.__doc__ = f"In-place form of `{op.name}`."
     function.operator = op
-    method(twin)
-    return both(function)
+    function.write = op.write
+    if twin is not None:
+        twin.__name__ = twin.__qualname__ = f"{op.name}_"
+        twin.__doc__ = f"In-place form of `{op.name}`."
+        function.in_place = twin
+        if publish:
+            method(twin)
+            if op.name in _ALSO_FUNCTIONS:
+                public(twin)
+    return both(function) if publish else function
 
 
-exp = unary("exp", lambda x: E.unary("exp", x), FLOAT, "The exponential function, ``exp(x)``, of each cell.")
-mul = binary("mul", lambda a, b: a * b, SAME, "Products: ``out[...] = input[...] * other[...]``.")
-add = binary("add", lambda a, b: a + b, SAME, "Sums: ``out[...] = input[...] + other[...]``.")
+# In-place forms that PyTorch publishes as functions too.
+_ALSO_FUNCTIONS = frozenset(
+    "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min "
+    "clip conj_physical cos cosh deg2rad erf erfc exp exp2 expm1 fix floor frac ldexp log log10 log1p log2 logit "
+    "nan_to_num neg negative rad2deg reciprocal relu round rsqrt selu sigmoid sin sinc sinh sqrt square tan tanh "
+    "threshold trunc xlogy celu".split()
+)

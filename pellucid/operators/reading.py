@@ -31,13 +31,12 @@ _CELLS: dict[DType, Any] = {
 }
 
 
-def require_single(x: Tensor) -> None:
-    """Raises RuntimeError unless ``x`` has one element."""
-    if x.layout.numel != 1:
-        raise RuntimeError(
-            f"a Tensor with {x.layout.numel} elements cannot be converted to Scalar: its shape is "
-            f"{shape_text(x.layout.shape)}; pick one element by an index, or reduce it by sum(), mean() or max()"
-        )
+def _not_single(x: Tensor) -> str:
+    return (
+        f"a Tensor with {x.layout.numel} elements cannot be converted to Scalar (only one element tensors can be "
+        f"converted to Python scalars): its shape is {shape_text(x.layout.shape)}; pick one element by an index, or "
+        "reduce it by sum(), mean() or max()"
+    )
 
 
 @method
@@ -49,7 +48,7 @@ def item(input: Tensor) -> Any:
     """
     layout = input.layout
     if layout.numel != 1:
-        require_single(input)
+        raise RuntimeError(_not_single(input))
     cell = _CELLS.get(layout.dtype)
     if cell is not None:
         return cell.from_address(input.ptr).value
@@ -91,13 +90,14 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.n
 
 
 def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
-    from pellucid.operators.creation import from_numpy
+    from pellucid.operators.literals import from_numpy
 
     return from_numpy(np.asarray(array))
 
 
 def _number(x: Tensor) -> Any:
-    require_single(x)
+    if x.layout.numel != 1:
+        raise ValueError(_not_single(x))
     return item(x)
 
 

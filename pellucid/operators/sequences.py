@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pellucid import dtypes
-from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
-from pellucid.formula.expr import axis, const, given, scalar, select
+from pellucid.dtypes import DType, bool_, float64, int32, int64
+from pellucid.formula.expr import axis, const, given, node, scalar, select
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, dense
 from pellucid.operators.arguments import checked_dtype, finished, place
@@ -81,12 +81,10 @@ def arange(
             )
     if kind is bool_ or kind.is_complex:
         raise NotImplementedError(f"arange(): not implemented for {kind!r}; make integers or floats and convert them")
-    if not kind.is_floating_point:
-        first, last, by = int(first) if math.isfinite(first) else first, last, by
-    count = arange_length(first, last, by, kind)
-    where = place("arange", device, layout, pin_memory)
-    counts = int if not kind.is_floating_point else float
-    made = _aranges[dense((count,), kind, where), counts](counts(first), counts(by))
+    counts = float if kind.is_floating_point else int
+    count = _arange_length(first, last, by, counts)
+    target = dense((count,), kind, place("arange", device, layout, pin_memory))
+    made = _aranges[target, counts](counts(first), counts(by))
     return finished(deliver(made, out, "arange"), "arange", requires_grad)
 
 
@@ -114,18 +112,208 @@ def _arange_bounds(args: tuple[Any, ...], start: Any, end: Any, step: Any) -> tu
     return first, last, by
 
 
-def arange_length(first: Any, last: Any, by: Any, dtype: DType) -> int:
-    """How many numbers there are from ``first`` on before ``last`` in steps of ``by``."""
-    if by == 0:
-        raise RuntimeError("arange(): step must be nonzero")
+def _arange_length(first: Any, last: Any, by: Any, counts: type) -> int:
+    """How many numbers there are from ``first`` on before ``last`` in steps of ``by``; integers if ``counts`` is int."""
     if not (math.isfinite(first) and math.isfinite(last)):
         raise RuntimeError(f"arange(): unsupported range: {first} -> {last}; both ends must be finite")
-    if (by > 0) != (last >= first) and last != first:
+    if counts is int:
+        first, last, by = int(first), int(last), int(by)
+    if by == 0:
+        raise RuntimeError("arange(): step must be nonzero")
+    if (last > first and by < 0) or (last < first and by > 0):
         raise RuntimeError(
             f"arange(): upper bound and lower bound inconsistent with step sign: from {first} to {last} by {by}"
         )
-    if isinstance(first, int) and isinstance(last, int) and isinstance(by, int):
-        return max(0, -((first - last) // by))
-    if dtype.is_floating_point:
-        return math.ceil((last - first) / by)
-    return math.ceil((int(last) - int(first)) / int(by)) if int(by) else math.ceil((last - first) / by)
+    whole = isinstance(first, int) and isinstance(last, int) and isinstance(by, int)
+    return -((first - last) // by) if whole else math.ceil((last - first) / by)
+
+
+# -- linspace and logspace ----------------------------------------------------------------------------------------
+
+
+def _linspace_plan(target: Layout, powers: bool) -> Plan:
+    """Counted from the nearer end, in float64, rounded once. Operands: start, end, step, base."""
+    start, end, step, base = (scalar(k, float64) for k in range(4))
+    i, steps = axis(0), given("steps")
+    near = start + i.cast(float64) * step
+    far = end - (steps - 1 - i).cast(float64) * step
+    value = select(i < steps / 2, near, far)
+    if powers:
+        value = node("pow", (base, value), float64)
+    formula = Formula("linspace", 1, (Output(value.cast(target.dtype)),))
+    return kernel_plan(formula, (float,) * 4, (target.numel,), [target], given={"steps": target.numel})
+
+
+_linspaces = PlanTable(_linspace_plan)
+
+
+def _spaced(
+    operator: str,
+    start: Any,
+    end: Any,
+    steps: Any,
+    base: float | None,
+    out: Tensor | None,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    pin_memory: bool,
+) -> Tensor:
+    for name, value in (("start", start), ("end", end)):
+        if isinstance(value, Tensor) and value.layout.ndim:
+            raise RuntimeError(
+                f"{operator} only supports 0-dimensional start and end tensors, but got {name} with "
+                f"{value.layout.ndim} dimension(s)"
+            )
+    first, last = _number(operator, "start", start), _number(operator, "end", end)
+    count = _steps(operator, steps)
+    imaginary = isinstance(first, complex) or isinstance(last, complex)
+    if dtype is not None:
+        kind = checked_dtype(operator, dtype)
+    elif out is not None:
+        kind = out.layout.dtype
+    else:
+        kind = dtypes.get_default_complex_dtype() if imaginary else dtypes.get_default_dtype()
+    if kind is bool_:
+        raise NotImplementedError(f"{operator}(): not implemented for {kind!r}")
+    target = dense((count,), kind, place(operator, device, layout, pin_memory))
+    if kind.is_complex:
+        made = _complex_spaced(first, last, target, base)
+    else:
+        if imaginary:
+            raise RuntimeError(f"{operator}(): inferred dtype is complex but got {kind!r}; ask for a complex dtype")
+        made = _real_spaced(first, last, target, base)
+    return finished(deliver(made, out, operator), operator, requires_grad)
+
+
+def _steps(operator: str, steps: Any) -> int:
+    if isinstance(steps, float | complex | str) or not hasattr(steps, "__index__"):
+        raise TypeError(f"{operator}(): argument 'steps' must be int, not {type(steps).__name__}")
+    count = steps.__index__()
+    if count < 0:
+        raise RuntimeError(f"{operator}(): number of steps must be non-negative, but it is {count}")
+    return count  # type: ignore[no-any-return]
+
+
+def _real_spaced(first: Any, last: Any, target: Layout, base: float | None) -> Tensor:
+    step = (last - first) / (target.numel - 1) if target.numel > 1 else 0.0
+    # A single step is the start, which "counted from the nearer end" would not give.
+    end = last if target.numel > 1 else first
+    powers = base is not None
+    plan = _linspaces[target, powers]
+    return plan(float(first), float(end), float(step), float(base or 0.0))  # type: ignore[no-any-return]
+
+
+def _complex_spaced(first: Any, last: Any, target: Layout, base: float | None) -> Tensor:
+    made = empty_like_layout(target)
+    cells = np.linspace(complex(first), complex(last), target.numel)
+    array_of(made)[...] = cells if base is None else np.power(complex(base), cells)
+    return made
+
+
+@public
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``steps`` numbers from ``start`` to ``end``, both included, at equal distances.
+
+    Raises:
+        RuntimeError: a negative number of steps.
+    """
+    return _spaced("linspace", start, end, steps, None, out, dtype, layout, device, requires_grad, pin_memory)
+
+
+@public
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``base ** linspace(start, end, steps)``.
+
+    Raises:
+        RuntimeError: a negative number of steps.
+    """
+    return _spaced("logspace", start, end, steps, base, out, dtype, layout, device, requires_grad, pin_memory)
+
+
+# -- from both coordinates ----------------------------------------------------------------------------------------
+
+
+def _eye_plan(target: Layout) -> Plan:
+    value = select(axis(0).equals(axis(1)), const(1, int64), const(0, int64)).cast(target.dtype)
+    return kernel_plan(Formula("eye", 2, (Output(value),)), (), tuple(target.shape), [target])
+
+
+_eyes = PlanTable(_eye_plan)
+
+
+@public
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``out[i,j] = 1 if i == j else 0``, with n rows and m (or n) columns.
+
+    Raises:
+        RuntimeError: a negative size.
+    """
+    columns = n if m is None else m
+    if n < 0 or columns < 0:
+        raise RuntimeError(f"eye(): n and m must be greater or equal to 0, got {n} and {columns}")
+    kind = out.layout.dtype if out is not None and dtype is None else checked_dtype("eye", dtype)
+    made = _eyes[dense((n, columns), kind, place("eye", device, layout, pin_memory))]()
+    return finished(deliver(made, out, "eye"), "eye", requires_grad)
+
+
+def _triangle(operator: str, pick: Any, row: int, col: int, offset: int, dtype: Any, device: Any, layout: Any) -> Tensor:
+    if row < 0 or col < 0:
+        raise RuntimeError(f"{operator}(): row and col must be non-negative, got {row} and {col}")
+    kind = checked_dtype(operator, dtype)
+    if kind not in (int64, int32):
+        raise NotImplementedError(f"{operator}(): not implemented for {kind!r}; indices are int64 or int32")
+    cells = np.stack(pick(row, offset, col))
+    made = empty_like_layout(dense(cells.shape, kind, place(operator, device, layout)))
+    array_of(made)[...] = cells
+    return made
+
+
+@public
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DType | None = int64, layout: Any = None, device: Any = None
+) -> Tensor:
+    """The places (i, j) with ``j - i <= offset``, row by row: shape (2, how many)."""
+    return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype, device, layout)
+
+
+@public
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DType | None = int64, layout: Any = None, device: Any = None
+) -> Tensor:
+    """The places (i, j) with ``j - i >= offset``, row by row: shape (2, how many)."""
+    return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype, device, layout)

@@ -40,7 +40,9 @@ _LARGEST = 2**31 - 1  # OpenBLAS counts in 32 bits
 
 # Tiles. Volumes count multiplications: some 50 a nanosecond and core for a matrix, 4 for a vector.
 _ALIGN = 48  # a tile begins at a multiple of what OpenBLAS's inner loops take at once: 4, 8, 16, 24
-_RAGGED = 16  # columns beyond a multiple of it: how they are rounded depends on where the tile begins
+_RAGGED = 16  # what lies beyond a multiple of it is rounded differently in tiles that begin elsewhere,
+_RAGGED_COLUMNS = 4096  # so there the tiles are the same for every number of threads
+_RAGGED_VECTOR = 512
 _SMALLEST_TILE = 2**20  # 20 us, and above what OpenBLAS treats as small
 _SMALLEST_VECTOR_TILE = 2**17
 _SMALLEST_CHUNK = 2**19
@@ -251,30 +253,46 @@ def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int)
 
 def _packed_tile(batch: int, m: int, n: int, k: int, vector: bool) -> tuple[int, int]:
     """Rows and columns of the tiles where OpenBLAS rearranges the matrices: few and large ones."""
+    fixed_m = _fixed(m, _RAGGED_VECTOR) if vector else None
+    fixed_n = _fixed(n, _RAGGED_VECTOR if vector else _RAGGED_COLUMNS)
+    tiles = [(fixed_m or m, fixed_n or n)]
     smallest = _SMALLEST_VECTOR_TILE if vector else _SMALLEST_TILE
-    volume, workers = m * n * k, threads.get_num_threads()
+    for rows, columns in _divisions(batch, m * n * k, smallest):
+        tile_m, tile_n = fixed_m or _part(m, rows), fixed_n or _part(n, columns)
+        if _last(m, tile_m) * _last(n, tile_n) * k >= smallest:  # below, OpenBLAS has other loops
+            tiles.append((tile_m, tile_n))
+    tile_m, tile_n = min(tiles, key=lambda tile: tile[0] * tile[1] + _PACKING * sum(tile))
+    return max(tile_m, 1), max(tile_n, 1)
+
+
+def _divisions(batch: int, volume: int, smallest: int) -> list[tuple[int, int]]:
+    """All ways to divide each product in rows and columns so that the threads have enough to do."""
+    workers = threads.get_num_threads()
     limit = min(workers, volume // smallest)
     if limit <= 1 or batch >= 8 * workers:
-        return max(m, 1), max(n, 1)
+        return []
     # The fewest parts that keep the threads busy for nine tenths of the time, or else the best.
     busy = [batch * parts / (workers * _ceil(batch * parts, workers)) for parts in range(1, limit + 1)]
     parts = 1 + next((i for i, part in enumerate(busy) if part >= 0.9), busy.index(max(busy)))
     if parts > 1 and volume // parts >= _LARGE_TILE:
         parts *= 2
-    return min(_cuts(m, n, k, parts, smallest), key=lambda tile: tile[0] * tile[1] + _PACKING * sum(tile))
+    return [(rows, parts // rows) for rows in range(1, parts + 1)]
 
 
-def _cuts(m: int, n: int, k: int, parts: int, smallest: int) -> Iterator[tuple[int, int]]:
-    """All ways to cut (m, n) into at most `parts` tiles that leave the bits of the result as they are."""
-    yield m, n
-    for rows in range(1, parts + 1):
-        tile_m = min(m, _ALIGN * _ceil(_ceil(m, rows), _ALIGN))
-        tile_n = min(n, _ALIGN * _ceil(_ceil(n, parts // rows), _ALIGN))
-        if m > 1 and n % _RAGGED:
-            tile_n = n
-        corner = (m - (_ceil(m, tile_m) - 1) * tile_m) * (n - (_ceil(n, tile_n) - 1) * tile_n) * k
-        if corner >= smallest:  # below, OpenBLAS has other loops
-            yield tile_m, tile_n
+def _fixed(size: int, step: int) -> int | None:
+    """The tiles' size along a side where it may not depend on the number of threads; None: it may."""
+    if size % _RAGGED == 0:
+        return None
+    return step if size >= 2 * step else size
+
+
+def _part(size: int, parts: int) -> int:
+    return min(size, _ALIGN * _ceil(_ceil(size, parts), _ALIGN))
+
+
+def _last(size: int, tile: int) -> int:
+    """The size of the last tile."""
+    return size - (_ceil(size, tile) - 1) * tile
 
 
 def _scalar(letter: str, value: complex) -> tuple[int, int]:

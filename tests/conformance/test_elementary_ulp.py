@@ -154,7 +154,8 @@ def test_float64(name: str) -> None:
     worst, where = 0.0, ()
     with mpmath.workdps(60):
         for *x, y in zip(*arguments, found, strict=True):
-            if not all(map(math.isfinite, x)) or not math.isfinite(y):
+            # What is special has tests of its own, and mpmath has no signed zeros.
+            if not all(v != 0 and math.isfinite(v) for v in (*x, y)):
                 continue
             try:
                 expected = exact(*(mpmath.mpf(float(v)) for v in x))

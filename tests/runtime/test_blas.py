@@ -171,27 +171,37 @@ def test_one_matrix_for_the_whole_batch() -> None:
         (1, 1, 5000, 90),
         (1, 5000, 1, 90),
         (3, 128, 128, 64),
+        (1, 64, 9001, 700),
+        (1, 1, 3000, 333),
+        (1, 3000, 1, 333),
+        (1, 100, 1200, 700),
     ],
 )
-@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("trans_a", [False, True])
+@pytest.mark.parametrize("trans_b", [False, True])
 def test_bits_do_not_depend_on_the_number_of_threads(
-    dtype: dtypes.DType, shape: tuple[int, int, int, int], transposed: bool
+    dtype: dtypes.DType, shape: tuple[int, int, int, int], trans_a: bool, trans_b: bool
 ) -> None:
     batch, m, n, k = shape
-    a, b = random((batch, m, k), dtype, 1), random((batch, n, k) if transposed else (batch, k, n), dtype, 2)
+    a = random((batch, k, m) if trans_a else (batch, m, k), dtype, 1)
+    b = random((batch, n, k) if trans_b else (batch, k, n), dtype, 2)
+    steps = (
+        trans_a,
+        a.shape[2],
+        trans_b,
+        b.shape[2],
+        n,
+        batch,
+        a.strides[0],
+        b.strides[0],
+        m * n * dtype.itemsize,
+    )
     results = []
     for count in (1, 2, 3, 7):
         threads.set_num_threads(count)
         c = np.empty((batch, m, n), dtype.numpy)
-        strides = (a.strides[0], b.strides[0], c.strides[0])
-        run(
-            blas.gemm_spec(dtype, m, n, k, False, k, transposed, k if transposed else n, n, batch, *strides),
-            c,
-            a,
-            b,
-        )
+        run(blas.gemm_spec(dtype, m, n, k, *steps), c, a, b)
         results.append(c)
-    assert not error(results[0], wide(a) @ wide(b.transpose(0, 2, 1) if transposed else b), k, dtype)
     assert all((c == results[0]).all() for c in results)
 
 

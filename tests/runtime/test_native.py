@@ -393,7 +393,7 @@ def test_view_shares_storage() -> None:
     view = native.make_view(8, "row", lambda *args: calls.append(args))
     out = view(x)
     assert type(out) is StandIn
-    assert (out.layout, out.storage, out.base) == ("row", x.storage, None)
+    assert (out.layout, out.storage, out.base, out.seen) == ("row", x.storage, x, 0)
     assert values(out, 2) == [2, 3]
     x.tracked = True
     again = view(x)
@@ -401,8 +401,40 @@ def test_view_shares_storage() -> None:
     assert native.make_view(-8, "back", None)(out).ptr == x.ptr
     with pytest.raises(TypeError, match="must be a Tensor"):
         view(3)
+    assert again.base is x
+    assert native.make_view(8, "last", None)(again).base is x  # a view of a view has the same base
     with pytest.raises(TypeError):
         view(x, x)  # type: ignore[call-arg]
+
+
+def test_views_of_written_memory_are_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    x = tensor(1, 2, 3)
+    view = native.make_view(8, "row", None)
+    out, copy = view(x), plan("doubles", 1)
+    before = native._refresh
+    native.set_refresh_callback(seen.append)
+    try:
+        copy(out)
+        assert seen == []
+        x.storage.version += 1
+        copy(out)
+        view(out)
+        assert seen == [out, out]
+        out.seen = x.storage.version
+        copy(x)
+        copy(out)
+        assert len(seen) == 2
+        native.set_grad_enabled(False)
+        made_without = view(x)
+        x.storage.version += 1
+        copy(out)
+        assert len(seen) == 2
+        assert made_without.seen == -1
+    finally:
+        native.set_grad_enabled(True)
+        if before is not None:
+            native.set_refresh_callback(before)
 
 
 # ---------------------------------------------------------------- the interpreter's lock

@@ -1,0 +1,1 @@
+"""Where Pellucid meets other libraries' programs and memory."""

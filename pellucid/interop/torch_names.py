@@ -1,0 +1,72 @@
+"""``import torch`` reaches Pellucid: the names of an unchanged PyTorch program lead to this package.
+
+    import torch.nn.functional as F      gives the module pellucid.nn.functional, the same object
+
+Nothing is copied or wrapped: ``torch.nn`` *is* ``pellucid.nn``. A module that Pellucid lacks is a
+ModuleNotFoundError that says so; PyTorch itself is never loaded, whether it is installed or not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+NAME, OURS = "torch", "pellucid"
+
+
+class _Loader(importlib.abc.Loader):
+    """Gives the Pellucid module in place of a new one."""
+
+    def __init__(self, ours: str) -> None:
+        self.ours = ours
+        self._spec: importlib.machinery.ModuleSpec | None = None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self.ours)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has put the alias's there
+
+
+class TorchNames(importlib.abc.MetaPathFinder):
+    """Finds ``torch`` and everything below it."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != NAME and not fullname.startswith(NAME + "."):
+            return None
+        ours = OURS + fullname[len(NAME) :]
+        try:
+            found = importlib.util.find_spec(ours)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise ModuleNotFoundError(
+                f"{fullname} is missing from Pellucid {_version()}: there is no module {ours}", name=fullname
+            )
+        return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=found.submodule_search_locations is not None)
+
+
+def _version() -> str:
+    return str(importlib.import_module(OURS).__version__)
+
+
+def install() -> None:
+    """Let ``torch`` mean Pellucid from here on, in this process.
+
+    Raises:
+        RuntimeError: the real PyTorch is loaded already, so that two libraries would be mixed.
+    """
+    loaded = sys.modules.get(NAME)
+    if loaded is not None and loaded is not importlib.import_module(OURS):
+        raise RuntimeError("PyTorch has been imported already in this process; start a new one with `pellucid run`")
+    if not any(isinstance(finder, TorchNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, TorchNames())

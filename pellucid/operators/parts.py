@@ -1,0 +1,419 @@
+"""Views of parts: one row, a range, a diagonal, windows, pieces side by side. Nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pellucid.autograd.derived import differentiable_plan
+from pellucid.errors import shape_text
+from pellucid.formula.expr import axis, given, load
+from pellucid.formula.formula import Formula, Output, Scatter, folding
+from pellucid.layout import Layout, dense, diagonal as diagonal_of, overlaps_itself, selected, sliced, span, windows
+from pellucid.operators.define import method, wrap_dim
+from pellucid.operators.viewing import (
+    each,
+    formula_pullback,
+    integer,
+    integers,
+    part_plan,
+    view_function,
+    view_plan,
+)
+from pellucid.plan import Plan, PlanTable
+from pellucid.tensor import Tensor
+
+# -- one coordinate, a range ------------------------------------------------------------------------------------------
+
+
+def _require_dimensions(operator: str, x: Layout, kind: type[Exception] = RuntimeError) -> None:
+    if x.ndim == 0:
+        raise kind(f"{operator}() cannot be applied to a 0-dim tensor.")
+
+
+def select_plan(x: Layout, dim: int, index: int) -> Plan:
+    """The plan of ``select``."""
+    _require_dimensions("select", x, IndexError)
+    d = wrap_dim("select", dim, x.ndim)
+    n = x.shape[d]
+    if not -n <= index < n:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}: "
+            f"indexes are from {-n} to {n - 1}"
+        )
+    return part_plan("Select", x, selected, d, index % n)
+
+
+_selects = PlanTable(select_plan)
+
+
+@view_function
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The cells whose coordinate ``dim`` is ``index``: ``input[:, index]`` for dim 1.
+
+    Raises:
+        IndexError: there is no such dimension or index.
+    """
+    if type(dim) is not int or type(index) is not int:
+        dim, index = integers("select", "index", (dim, index))
+    return _selects[input.layout, dim, index](input)  # type: ignore[no-any-return]
+
+
+def _narrow_plan(x: Layout, dim: int, start: int, length: int) -> Plan:
+    _require_dimensions("narrow", x)
+    if length < 0:
+        raise RuntimeError(f"narrow(): length must be non-negative, but is {length}.")
+    d = wrap_dim("narrow", dim, x.ndim)
+    n = x.shape[d]
+    if not -n <= start <= n:
+        raise IndexError(
+            f"narrow(): start out of range (expected to be in range of [{-n}, {n}], but got {start}) for dimension {d} "
+            f"of {shape_text(x.shape)}"
+        )
+    start += n if start < 0 else 0
+    if start + length > n:
+        raise RuntimeError(
+            f"narrow(): start ({start}) + length ({length}) exceeds dimension size ({n}) of dimension {d} of "
+            f"{shape_text(x.shape)}"
+        )
+    return part_plan("Slice", x, sliced, d, start, length)
+
+
+_narrows = PlanTable(_narrow_plan)
+
+
+@view_function
+def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
+    """``length`` cells of dimension ``dim`` from ``start``.
+
+    Raises:
+        RuntimeError, IndexError: they are not all inside.
+    """
+    if type(dim) is not int or type(start) is not int or type(length) is not int:
+        dim, start, length = integers("narrow", "start", (dim, start, length))
+    return _narrows[input.layout, dim, start, length](input)  # type: ignore[no-any-return]
+
+
+# -- pieces side by side ----------------------------------------------------------------------------------------------
+
+
+def _pieces(name: str, x: Layout, dim: int, sizes: Sequence[int]) -> Plan:
+    """Consecutive pieces of these sizes."""
+    views, start = [], 0
+    for n in sizes:
+        views.append(part_plan(name, x, sliced, dim, start, n))
+        start += n
+    return each(views)
+
+
+def _unbind_plan(x: Layout, dim: int) -> Plan:
+    if x.ndim == 0:
+        raise IndexError(f"unbind(): Dimension specified as {dim} but tensor has no dimensions")
+    d = wrap_dim("unbind", dim, x.ndim)
+    return each([part_plan("Unbind", x, selected, d, i) for i in range(x.shape[d])])
+
+
+_unbinds = PlanTable(_unbind_plan)
+
+
+@view_function
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """All ``input.select(dim, i)``."""
+    return _unbinds[input.layout, integer("unbind", "dim", dim)](input)  # type: ignore[no-any-return]
+
+
+@method
+def __iter__(input: Tensor) -> Any:
+    """The parts along the first dimension."""
+    if input.layout.ndim == 0:
+        raise TypeError("iteration over a 0-d tensor: it has no dimensions; use item() for its value")
+    return iter(_unbinds[input.layout, 0](input))
+
+
+def _split_plan(x: Layout, size: int, dim: int) -> Plan:
+    _require_dimensions("split", x)
+    d = wrap_dim("split", dim, x.ndim)
+    n = x.shape[d]
+    if size < 0:
+        raise RuntimeError(f"split(): expects split_size be non-negative, but got split_size={size}")
+    if size == 0 and n:
+        raise RuntimeError(
+            f"split(): split_size can only be 0 if dimension size is 0, but got dimension size of {n} (dimension {d} "
+            f"of {shape_text(x.shape)})"
+        )
+    starts = range(0, n, size) if n else [0]
+    return _pieces("Split", x, d, [min(size, n - start) for start in starts])
+
+
+def _split_with_sizes_plan(x: Layout, sizes: tuple[int, ...], dim: int) -> Plan:
+    _require_dimensions("split", x)
+    d = wrap_dim("split_with_sizes", dim, x.ndim)
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(
+            f"split_with_sizes(): expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
+        )
+    if sum(sizes) != x.shape[d]:
+        raise RuntimeError(
+            f"split_with_sizes(): expects split_sizes to sum exactly to {x.shape[d]} (input tensor's size at "
+            f"dimension {d}), but got split_sizes={list(sizes)}"
+        )
+    return _pieces("SplitWithSizes", x, d, sizes)
+
+
+_splits, _splits_with_sizes = PlanTable(_split_plan), PlanTable(_split_with_sizes_plan)
+
+
+@view_function
+def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces along ``dim``: of one size (the last may be smaller), or of the sizes in a list."""
+    dim = integer("split", "dim", dim)
+    if isinstance(split_size_or_sections, Sequence):
+        return split_with_sizes(tensor, split_size_or_sections, dim)
+    size = integer("split", "split_size", split_size_or_sections)
+    return _splits[tensor.layout, size, dim](tensor)  # type: ignore[no-any-return]
+
+
+@view_function
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces along ``dim`` of these sizes, which sum to that of the dimension."""
+    sizes = integers("split_with_sizes", "split_sizes", (split_sizes,))
+    return _splits_with_sizes[input.layout, sizes, dim](input)  # type: ignore[no-any-return]
+
+
+@view_function
+def unsafe_split(tensor: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`."""
+    return split(tensor, split_size, dim)
+
+
+def _chunk_plan(x: Layout, chunks: int, dim: int) -> Plan:
+    if x.ndim == 0:
+        raise RuntimeError("chunk() expects at least a 1-dimensional tensor")
+    if chunks < 1:
+        raise RuntimeError(f"chunk(): expects `chunks` to be greater than 0, got: {chunks}")
+    d = wrap_dim("chunk", dim, x.ndim)
+    n = x.shape[d]
+    size = -(-n // chunks)
+    if size == 0:
+        return _splits_with_sizes[x, (0,) * chunks, d]
+    return _splits[x, size, d]
+
+
+_chunks = PlanTable(_chunk_plan)
+
+
+@view_function
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most ``chunks`` pieces of one size along ``dim``; the last may be smaller."""
+    return _chunks[input.layout, integer("chunk", "chunks", chunks), dim](input)  # type: ignore[no-any-return]
+
+
+@view_function
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk`."""
+    return chunk(input, chunks, dim)
+
+
+def _tensor_split_plan(x: Layout, where: int | tuple[int, ...], dim: int) -> Plan:
+    if x.ndim == 0:
+        raise RuntimeError("tensor_split(): expected at least one dimension, but got a tensor with 0 dimensions")
+    d = wrap_dim("tensor_split", dim, x.ndim)
+    n = x.shape[d]
+    if isinstance(where, int):
+        if where < 1:
+            raise RuntimeError(f"tensor_split(): number of sections must be larger than 0, got {where}")
+        return _pieces("Slice", x, d, [n // where + (i < n % where) for i in range(where)])
+    bounds = [0, *where, n]
+    spans = [slice(a, b).indices(n) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return each([part_plan("Slice", x, sliced, d, a, max(b - a, 0)) for a, b, _ in spans])
+
+
+_tensor_splits = PlanTable(_tensor_split_plan)
+
+
+@view_function
+def tensor_split(
+    input: Tensor,
+    indices_or_sections: int | Sequence[int] | Tensor | None = None,
+    dim: int = 0,
+    *,
+    indices: Sequence[int] | None = None,
+    sections: int | None = None,
+) -> tuple[Tensor, ...]:
+    """Pieces along ``dim``: a number of nearly equal ones, or those between the given indices."""
+    where: Any = next((v for v in (indices_or_sections, indices, sections) if v is not None), None)
+    if isinstance(where, Tensor):
+        if where.layout.ndim > 1:
+            raise RuntimeError(
+                "tensor_split(): expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional "
+                f"tensor, but got a tensor with {where.layout.ndim} dims"
+            )
+        where = where.tolist()  # type: ignore[attr-defined]
+    if isinstance(where, tuple | list):
+        where = integers("tensor_split", "indices", (where,))
+    else:
+        where = integer("tensor_split", "sections", where)
+    return _tensor_splits[input.layout, where, dim](input)  # type: ignore[no-any-return]
+
+
+def _named_split(name: str, least: int, dim: int, x: Tensor, where: Any) -> tuple[Tensor, ...]:
+    if x.layout.ndim < least:
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {x.layout.ndim} "
+            "dimensions!"
+        )
+    if isinstance(where, int):
+        n = x.layout.shape[dim]
+        if where <= 0 or n % where:
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {n} is not "
+                f"divisible by the split_size {where}! Use tensor_split for pieces of unequal size"
+            )
+    return tensor_split(x, where, dim)
+
+
+@view_function
+def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Equal pieces, or those between indices, along dimension 1 (0 for a 1-D tensor)."""
+    return _named_split("hsplit", 1, 0 if input.layout.ndim == 1 else 1, input, indices_or_sections)
+
+
+@view_function
+def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Equal pieces, or those between indices, along dimension 0 of a tensor with two dimensions or more."""
+    return _named_split("vsplit", 2, 0, input, indices_or_sections)
+
+
+@view_function
+def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """Equal pieces, or those between indices, along dimension 2."""
+    return _named_split("dsplit", 3, 2, input, indices_or_sections)
+
+
+# -- other places -----------------------------------------------------------------------------------------------------
+
+
+def _diagonal_plan(x: Layout, offset: int, dim1: int, dim2: int) -> Plan:
+    a, b = (wrap_dim("diagonal", d, x.ndim) for d in (dim1, dim2))
+    if a == b:
+        raise RuntimeError(f"diagonal(): diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return part_plan("Diagonal", x, diagonal_of, offset, a, b)
+
+
+_diagonals = PlanTable(_diagonal_plan)
+
+
+@view_function
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """``out[..., i] = input[i, i + offset]`` of two dimensions; their diagonal becomes the last dimension."""
+    return _diagonals[input.layout, integer("diagonal", "offset", offset), dim1, dim2](input)  # type: ignore[no-any-return]
+
+
+def _unfold_plan(x: Layout, dim: int, size: int, step: int) -> Plan:
+    d = wrap_dim("unfold", dim, x.ndim)
+    n = x.shape[d] if x.ndim else 1
+    if size < 0:
+        raise RuntimeError(f"unfold(): size is {size} but must be >= 0")
+    if size > n:
+        raise RuntimeError(
+            f"unfold(): maximum size for tensor at dimension {d} is {n} but size is {size} ({shape_text(x.shape)})"
+        )
+    if step <= 0:
+        raise RuntimeError(f"unfold(): step is {step} but must be > 0")
+    result = windows(x, d, size, step)
+    here = [axis(k) for k in range(x.ndim)]
+    if here:
+        here[d] = axis(d) * step + axis(x.ndim)
+    formula = Formula("unfold", result.ndim, (Output(load(0, x.dtype, tuple(here))),))
+    pull = formula_pullback(formula, x, tuple(result.shape), "UnfoldBackward0")
+    return view_plan("Unfold", x, (result, 0), pull)
+
+
+_unfolds = PlanTable(_unfold_plan)
+
+
+@method
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of ``size`` cells along a dimension, ``step`` apart: ``out[.., w, .., j] = input[.., w*step + j, ..]``.
+
+    Windows may overlap, so that writing into one can show in others.
+    """
+    dimension, size, step = integers("unfold", "size", (dimension, size, step))
+    return _unfolds[input.layout, dimension, size, step](input)  # type: ignore[no-any-return]
+
+
+def _as_strided_plan(x: Layout, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Plan:
+    result = x.with_strides(shape, strides)
+    return view_plan("AsStrided", x, (result, offset), lambda g: _strided_gradient(g, x, result, offset))
+
+
+def _strided_gradient(g: Tensor, x: Layout, result: Layout, offset: int) -> Tensor:
+    """Gradients are added up in a stretch of memory like that of ``x``, from which those of its cells are read."""
+    low, high = span(x)
+    first, last = span(result)
+    start, end = min(low, offset + first), max(high, offset + last)
+    memory = _into_memory[g.layout, result.strides, offset - start, end - start](g)
+    grad = as_strided(memory, x.shape, x.strides, -start)
+    if overlaps_itself(x):
+        ones = _ones_like(grad)
+        readers = _into_memory[grad.layout, x.strides, -start, end - start](ones)
+        grad = grad / as_strided(readers, x.shape, x.strides, -start)  # type: ignore[operator]
+    return grad
+
+
+def _ones_like(x: Tensor) -> Tensor:
+    from pellucid.tensor import empty_like_layout
+
+    return empty_like_layout(dense(x.layout.shape, x.layout.dtype)).fill_(1)  # type: ignore[attr-defined, no-any-return]
+
+
+def _into_memory_plan(g: Layout, strides: tuple[int, ...], offset: int, length: int) -> Plan:
+    """Zeros in one dimension, to which each cell of ``g`` is added at its place in memory."""
+    place = given("offset")
+    for d in range(g.ndim):
+        place = place + axis(d) * given(f"stride{d}")
+    numbers = {"offset": offset, **{f"stride{d}": s for d, s in enumerate(strides)}}
+    formula = Scatter("as_strided_backward", g.ndim, (place,), load(0, g.dtype), folding("sum", g.dtype))
+    return differentiable_plan(formula, (g,), tuple(g.shape), [dense((length,), g.dtype)], given=numbers)
+
+
+_as_strideds, _into_memory = PlanTable(_as_strided_plan), PlanTable(_into_memory_plan)
+
+
+@view_function
+def as_strided(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """Any arrangement of the storage's cells: cell ``[i, j]`` lies at ``storage_offset + i*stride[0] + j*stride[1]``.
+
+    Raises:
+        RuntimeError: cells outside of the storage, negative strides.
+    """
+    shape, strides = integers("as_strided", "size", (size,)), integers("as_strided", "stride", (stride,))
+    if len(shape) != len(strides):
+        raise RuntimeError(f"as_strided(): mismatch in length of strides {list(strides)} and shape {list(shape)}")
+    if any(s < 0 for s in strides):
+        raise RuntimeError(
+            f"as_strided(): Negative strides are not supported at the moment, got strides: {list(strides)}; "
+            "slices with a negative step make such views"
+        )
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"as_strided(): sizes must be non-negative, but got {list(shape)}")
+    own = input.storage_offset()
+    start = own if storage_offset is None else integer("as_strided", "storage_offset", storage_offset)
+    if start < 0:
+        raise RuntimeError(f"as_strided(): Tensor: invalid storage offset {start}")
+    _require_inside(input, shape, strides, start)
+    return _as_strideds[input.layout, shape, strides, start - own](input)  # type: ignore[no-any-return]
+
+
+def _require_inside(x: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], start: int) -> None:
+    if 0 in shape:
+        return
+    size = x.layout.dtype.itemsize
+    needed = (start + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1) * size
+    if needed > x.storage.nbytes:
+        raise RuntimeError(
+            f"as_strided(): sizes {list(shape)}, strides {list(strides)}, storage offset {start}, and itemsize {size} "
+            f"requiring a storage size of {needed} are out of bounds for storage of size {x.storage.nbytes}"
+        )
