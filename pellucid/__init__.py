@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from pellucid import autograd
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
+from pkgutil import iter_modules as _iter_modules
+from typing import Any as _Any
+
+from pellucid import autograd as autograd
 from pellucid import dtypes as _dtypes
-from pellucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from pellucid.devices import device
-from pellucid.layout import Size
-from pellucid.memory_format import PUBLIC_NAMES as _MEMORY_FORMATS
-from pellucid.operators import (
-    conversion,
-    copying,
-    creation,
-    extremes,
-    indexing,
-    literals,
-    normalisation,
-    pointwise,
-    reading,
-    reductions,
-    sequences,
-    standardising,
-    statistics,
-)
-from pellucid.operators.arguments import PUBLIC_NAMES as _LAYOUTS
+from pellucid import memory_format as _memory_format
+from pellucid import operators as _operators
+from pellucid.autograd import enable_grad as enable_grad
+from pellucid.autograd import inference_mode as inference_mode
+from pellucid.autograd import is_grad_enabled as is_grad_enabled
+from pellucid.autograd import no_grad as no_grad
+from pellucid.autograd import set_grad_enabled as set_grad_enabled
+from pellucid.devices import device as device
+from pellucid.layout import Size as Size
+from pellucid.operators import arguments as _arguments
 from pellucid.operators.define import PUBLIC as _PUBLIC
-from pellucid.tensor import Tensor
+from pellucid.tensor import Tensor as Tensor
 
 __version__ = "0.1.0"
 
+# Every family of operators publishes its own names: a new one is a new file and nothing else.
+for _family in _iter_modules(_operators.__path__):
+    _import_module(f"pellucid.operators.{_family.name}")
+
 globals().update(_dtypes.PUBLIC_NAMES)
-globals().update(_MEMORY_FORMATS)
-globals().update(_LAYOUTS)
+globals().update(_memory_format.PUBLIC_NAMES)
+globals().update(_arguments.PUBLIC_NAMES)
 globals().update(_PUBLIC)
+
+
+def __getattr__(name: str) -> _Any:
+    """Submodules are loaded when they are first named; what is in none of them is missing."""
+    if not name.startswith("_") and _find_spec(f"pellucid.{name}") is not None:
+        return _import_module(f"pellucid.{name}")
+    raise AttributeError(f"torch.{name} is missing from Pellucid {__version__}", name=name)

@@ -137,9 +137,9 @@ def tensor_on(array: np.ndarray[Any, Any], dtype: DType) -> Tensor:
     """A tensor on the array's memory, which it keeps alive."""
     from pellucid.layout import layout_of, span
 
-    strides = tuple(s // dtype.itemsize for s in array.strides)
+    strides = tuple([s // dtype.itemsize for s in array.strides])
     layout = layout_of(array.shape, strides, dtype)
-    address = array.ctypes.data
+    address = array.__array_interface__["data"][0]
     low, high = span(layout)
     storage = native.wrap(address + low * dtype.itemsize, (high - low) * dtype.itemsize, array)
     return native.new_tensor(layout, storage, address)  # type: ignore[no-any-return]

@@ -175,7 +175,8 @@ def fits() -> list[Fit]:
     )
     result.append(odd("ATANH_53", mp.atanh, 0.1716, 59, 53, "atanh(s) = s + s z P(z), s <= (sqrt(2)-1)/(sqrt(2)+1)"))
     for bits, accuracy, suffix in ((53, 27.5, "_24"), (53, 58, "_53")):
-        result.append(odd("SIN" + suffix, mp.sin, float(mp.pi / 4), accuracy, bits, "sin(r) = r + r z P(z), |r| <= pi/4"))
+        what = "sin(r) = r + r z P(z), |r| <= pi/4"
+        result.append(odd("SIN" + suffix, mp.sin, float(mp.pi / 4), accuracy, bits, what))
         result.append(
             Fit(
                 "COS" + suffix,

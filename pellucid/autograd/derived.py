@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import Node, recorder
 from pellucid.dtypes import int64
 from pellucid.formula.derivative import Pullback, pullback
@@ -46,12 +47,10 @@ def _scatter_plan(
     given: dict[str, int | float] | None,
 ) -> Plan:
     """Zeros, then the scatter into them."""
-    zeros = Formula("zeros", result.ndim, (Output(const(0, result.dtype)),))
-    fresh = kernel_plan(zeros, (), tuple(result.shape), [result])
     scatter = kernel_plan(formula, operands, sizes, [result], fail=fail, in_place=True, given=given)
 
     def plan(*tensors: Any) -> Any:
-        out = fresh()
+        out = zeros(result)
         scatter(out, *tensors)
         if record is not None and native.grad_enabled() and any(getattr(t, "tracked", False) for t in tensors):
             record(out, *tensors)
@@ -137,8 +136,14 @@ class DerivedRule:
             for step in self.steps(k) if edge is not None else ():
                 own = step.run(values)
                 total = own if total is None else total + own
-            result.append(total)
+            result.append(self._nothing(k) if total is None and edge is not None else total)
         return result
+
+    def _nothing(self, k: int) -> Any:
+        """The gradient of an operand that the result depends on in steps only (a rounding): zeros."""
+        operand = self.operands[k]
+        assert isinstance(operand, Layout), "a number has no gradient"
+        return zeros(dense(operand.shape, operand.dtype))
 
 
 def _tracked_result(t: Any, node: Node) -> Any:

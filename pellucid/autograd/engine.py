@@ -10,8 +10,9 @@ from typing import Any
 from pellucid.autograd import hooks
 from pellucid.autograd.fresh import copied, ones, zeros
 from pellucid.autograd.graph import Node
+from pellucid.autograd.inplace import clones
 from pellucid.errors import shape_text, tensor_text
-from pellucid.layout import Layout, is_dense, like
+from pellucid.layout import Layout, like
 from pellucid.runtime import native
 
 
@@ -119,13 +120,13 @@ def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> No
     """The complete gradient of a leaf: through its hooks, into ``grad`` or among what was asked for."""
     own = hooks.of_leaves.get(id(leaf))
     if own is not None:
-        g = hooks.run_tensor_hooks(own.before, g)
+        g = hooks.shared(hooks.run_tensor_hooks(own.before, g))
     if wanted is not None and not wanted.add:
         for i in wanted.leaves[leaf]:
             wanted.found[i] = g
         return
     if leaf.gradient is None:
-        leaf.gradient = g if create_graph else _own(g, leaf.layout)
+        leaf.gradient = clones[g.layout, like(leaf.layout)](g) if create_graph else _own(g, leaf.layout)
     elif create_graph:
         leaf.gradient = leaf.gradient + g
     else:

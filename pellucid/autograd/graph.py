@@ -1,4 +1,4 @@
-"""The graph of a computation, recorded as it runs, and the walk back through it.
+"""The graph of a computation, recorded as it runs.
 
 A ``Node`` stands for one call. Its edges lead to the nodes of the call's operands (or to leaf tensors, whose
 ``grad`` is added to), it keeps what its derivative needs together with the versions of the tensors, and its rule
@@ -7,12 +7,14 @@ turns gradients of results into gradients of operands.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NoReturn, Protocol
 
-from pellucid.autograd.hooks import NodeHooks
-from pellucid.errors import shape_text
+from pellucid.autograd.hooks import HookDict, NodeHooks, RemovableHandle
+from pellucid.autograd.places import Place, last_write, place, place_text
+from pellucid.errors import tensor_text
 from pellucid.layout import Layout
 from pellucid.runtime import native
 
@@ -29,67 +31,134 @@ class Rule(Protocol):
         ...
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
-        """A gradient per operand (None where ``node.edges`` has None)."""
+        """A gradient per operand (None where ``node.edges`` has None). A result without gradient has None."""
         ...
 
 
-_numbers = count(-1, -1)  # descending: the next to run is the lowest
+class Pattern:
+    """What all calls of one kind share whose operands need gradients at the same places."""
+
+    __slots__ = ("kept", "layouts", "rule")
+
+    def __init__(self, rule: Rule, layouts: tuple[Layout, ...], kept: tuple[int, ...]) -> None:
+        self.rule, self.layouts, self.kept = rule, layouts, kept
+
+
+_numbers = count(-1, -1)  # descending: the next node to run is the one with the lowest number
 
 
 class Node:
-    """One recorded call."""
+    """One recorded call. ``saved``, ``versions`` and ``place`` are set if its pattern keeps anything."""
 
-    __slots__ = ("rule", "edges", "kept", "saved", "versions", "layouts", "number", "hooks", "freed", "__weakref__")
-    rule: Rule
+    __slots__ = ("__weakref__", "_metadata", "edges", "hooks", "number", "pattern", "place", "saved", "versions")
+    pattern: Pattern
     edges: tuple[Edge, ...]
-    kept: tuple[int, ...]  # numbers of the saved values
-    saved: tuple[Any, ...]
+    saved: tuple[Any, ...] | None  # None once released
     versions: tuple[int, ...]
-    layouts: tuple[Layout, ...]  # of the results
     number: int
     hooks: NodeHooks | None
-    freed: bool
+    place: Place | None
+
+    @property
+    def rule(self) -> Rule:
+        return self.pattern.rule
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts of the results."""
+        return self.pattern.layouts
 
     def name(self) -> str:
-        return self.rule.name
+        return self.pattern.rule.name
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that gradients go to."""
         return tuple((None, 0) if e is None else (_shown(e[0]), e[1]) for e in self.edges)
 
-    def unpack(self) -> dict[int, Any]:
-        """The saved values by their number, after checking that nobody wrote into them."""
-        if self.freed:
-            raise RuntimeError(
-                f"{self.name()}: Trying to backward through the graph a second time (or directly access saved tensors "
-                "after they have already been freed). Saved intermediate values of the graph are freed when you call "
-                ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph "
-                "a second time."
-            )
-        for t, version in zip(self.saved, self.versions, strict=True):
-            if hasattr(t, "storage") and t.storage.version != version:
-                self._complain(t, version)
-        return dict(zip(self.kept, self.saved, strict=True))
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for the user's own notes."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[Any, Any] = {}
+            return self._metadata
 
-    def _complain(self, t: Any, version: int) -> NoReturn:
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(gradients of operands, gradients of results)`` after the node ran; it may return other
+        gradients of operands."""
+        return hooks_of(self).post.add(hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(gradients of results)`` before the node runs; it may return other ones."""
+        return hooks_of(self).pre.add(hook)
+
+    def unpack(self) -> dict[int, Any]:
+        """The saved values by their number, after checking that nobody wrote into them.
+
+        Raises:
+            RuntimeError: they were released by an earlier backward, or overwritten.
+        """
+        kept = self.pattern.kept
+        if not kept:
+            return {}
+        saved = self.saved
+        if saved is None:
+            self._complain_released()
+        for t, version in zip(saved, self.versions, strict=True):
+            if version >= 0 and t.storage.version != version:
+                self._complain_overwritten(t, version)
+        return dict(zip(kept, saved, strict=True))
+
+    def _complain_released(self) -> NoReturn:
+        raise RuntimeError(
+            f"{self.name()}: Trying to backward through the graph a second time (or directly access saved tensors "
+            "after they have already been freed). Saved intermediate values of the graph are freed when you call "
+            ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph "
+            "a second time or if you need to access saved tensors after calling backward."
+        )
+
+    def _complain_overwritten(self, t: Any, version: int) -> NoReturn:
+        written = place_text(last_write(t.storage))
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[{t.layout.dtype} of shape {shape_text(t.layout.shape)}], which {self.name()} saved, is at version "
-            f"{t.storage.version}; expected version {version} instead. Hint: write into a copy (x.clone()), or use "
-            "the out-of-place form of the operation that came after."
+            f"[{tensor_text(t.layout.dtype, t.layout.shape)}], which {self.name()} saved{place_text(self.place)}, is "
+            f"at version {t.storage.version}; expected version {version} instead. It was "
+            f"overwritten{written or ' since, by code that is not known'}. Hint: write into a copy (x.clone()), or use "
+            "the out-of-place form of the operation that overwrites."
         )
 
     def release(self) -> None:
-        if self.saved:
-            self.saved, self.versions, self.freed = (), (), True
+        """Drop what was saved."""
+        if self.pattern.kept and self.saved is not None:
+            for value in self.saved:
+                if type(value) is Node:
+                    value.release()
+            self.saved = None
+
+    def __getattr__(self, name: str) -> Any:
+        """What a custom function hung on its context can be read from the node."""
+        context = None if name.startswith("__") else getattr(self.pattern.rule, "context", None)
+        if context is None:
+            raise AttributeError(f"{self.name()} has no attribute {name!r}")
+        return getattr(context, name)
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
 
 
+def hooks_of(node: Node) -> NodeHooks:
+    if node.hooks is None:
+        node.hooks = NodeHooks()
+    return node.hooks
+
+
 class AccumulateGrad:
     """What ``next_functions`` shows for a leaf."""
+
+    __slots__ = ("variable",)
+    next_functions = ()
 
     def __init__(self, variable: Any) -> None:
         self.variable = variable
@@ -97,18 +166,54 @@ class AccumulateGrad:
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
 
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook((gradient,))`` before the gradient is added to the leaf's."""
+        return self.variable.register_hook(lambda g: _single(hook((g,))))  # type: ignore[no-any-return]
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook((), (gradient,))`` after it was added."""
+        return self.variable.register_post_accumulate_grad_hook(  # type: ignore[no-any-return]
+            lambda leaf: hook((), (leaf.grad,))
+        )
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self.variable):#x}>"
+
+
+def _single(result: Any) -> Any:
+    return result[0] if isinstance(result, tuple) else result
+
 
 def _shown(target: Any) -> Any:
-    return target if isinstance(target, Node) else AccumulateGrad(target)
+    return target if type(target) is Node else AccumulateGrad(target)
 
 
 def new_node(rule: Rule, edges: tuple[Edge, ...], kept: tuple[int, ...], saved: tuple[Any, ...], layouts: Any) -> Node:
-    """A node; attributes are set here rather than in ``__init__``, which would cost a call per operation."""
+    """A node by itself: ``saved`` are tensors, numbers, or nodes that this one runs; ``kept`` are their numbers."""
     node = Node()
-    node.rule, node.edges, node.kept, node.saved, node.layouts = rule, edges, kept, saved, layouts
-    node.versions = tuple([t.storage.version if hasattr(t, "storage") else 0 for t in saved]) if saved else ()
-    node.number, node.hooks, node.freed = next(_numbers), None, False
+    node.pattern, node.edges = Pattern(rule, tuple(layouts), kept), edges
+    node.number, node.hooks = next(_numbers), None
+    if kept:
+        _save(node, saved)
+        node.place = place(sys._getframe(1))
     return node
+
+
+def node_of(pattern: Pattern, edges: tuple[Edge, ...]) -> Node:
+    """A node of a pattern that keeps nothing."""
+    node = Node()
+    node.pattern, node.edges, node.number, node.hooks = pattern, edges, next(_numbers), None
+    return node
+
+
+def _save(node: Node, saved: tuple[Any, ...]) -> None:
+    node.saved = saved
+    node.versions = tuple([t.storage.version if hasattr(t, "storage") else -1 for t in saved])
+
+
+def _alias(t: Any) -> Any:
+    """The result without its node: a node that kept its own result would never be freed."""
+    return native.new_tensor(t.layout, t.storage, t.ptr)
 
 
 def recorder(
@@ -116,43 +221,135 @@ def recorder(
 ) -> Callable[..., None]:
     """What a plan calls after a tracked call, with (*results, *operands): it hangs a node on the results.
 
-    ``operands`` are layouts, or types for Python numbers.
+    ``operands`` are layouts, or types for Python numbers. ``differentiable`` are the results that can have a
+    gradient.
     """
     layouts, n_out = tuple(results), len(results)
-    tensors_at = [isinstance(x, Layout) for x in operands]
-    keeps: dict[tuple[bool, ...], tuple[int, ...]] = {}
-
-    def kept_for(edges: tuple[Edge, ...]) -> tuple[int, ...]:
-        needed = tuple([e is not None for e in edges])
-        kept = keeps.get(needed)
-        if kept is None:
-            keeps[needed] = kept = rule.keep(needed)
-        return kept
-
-    def record_two(out: Any, a: Any, b: Any) -> None:
-        edges = (
-            (a.node or a, a.output_nr) if a.tracked else None,
-            (b.node or b, b.output_nr) if b.tracked else None,
-        )
-        kept = kept_for(edges)
-        saved = tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]) if kept else ()
-        out.node, out.tracked = new_node(rule, edges, kept, saved, layouts), True
+    tensors_at = tuple(isinstance(x, Layout) for x in operands)
+    patterns = _Patterns(rule, layouts)
+    if n_out == 1 and differentiable == (0,):
+        if tensors_at == (True, True):
+            return _record_two(patterns)
+        if tensors_at[:1] == (True,) and not any(tensors_at[1:]) and len(tensors_at) < 3:
+            return _record_one(patterns, len(tensors_at))
 
     def record(*tensors: Any) -> None:
+        given = tensors[n_out:]
         edges = tuple([
             (t.node or t, t.output_nr) if is_tensor and t.tracked else None
-            for t, is_tensor in zip(tensors[n_out:], tensors_at, strict=True)
+            for t, is_tensor in zip(given, tensors_at, strict=True)
         ])  # fmt: skip
-        kept = kept_for(edges)
-        saved = tuple([_alias(tensors[k]) if k < n_out else tensors[k] for k in kept]) if kept else ()
-        node = new_node(rule, edges, kept, saved, layouts)
+        node = Node()
+        node.pattern = pattern = patterns[tuple([e is not None for e in edges])]
+        node.edges, node.number, node.hooks = edges, next(_numbers), None
+        if pattern.kept:
+            _save(node, tuple([_alias(tensors[k]) if k < n_out else tensors[k] for k in pattern.kept]))
+            node.place = place(sys._getframe(1))
         for k in differentiable:
             t = tensors[k]
             t.node, t.output_nr, t.tracked = node, k, True
 
-    return record_two if n_out == 1 and tensors_at == [True, True] else record
+    return _with_patterns(record, patterns)
 
 
-def _alias(t: Any) -> Any:
-    """The result without its node: a node that kept its own result would never be freed."""
-    return native.new_tensor(t.layout, t.storage, t.ptr)
+class _Patterns(dict[tuple[bool, ...], Pattern]):
+    """The pattern for each set of operands that need gradients."""
+
+    def __init__(self, rule: Rule, layouts: tuple[Layout, ...]) -> None:
+        super().__init__()
+        self.rule, self.layouts = rule, layouts
+
+    def __missing__(self, needed: tuple[bool, ...]) -> Pattern:
+        self[needed] = made = Pattern(self.rule, self.layouts, tuple(self.rule.keep(needed)))
+        return made
+
+
+def _with_patterns(record: Callable[..., None], patterns: _Patterns) -> Callable[..., None]:
+    record.patterns = patterns  # type: ignore[attr-defined]
+    return record
+
+
+# The same for the calls that programs are full of; here every attribute counts.
+
+
+def _record_two(patterns: _Patterns) -> Callable[..., None]:
+    def record(out: Any, a: Any, b: Any) -> None:
+        node = Node()
+        if a.tracked:
+            if b.tracked:
+                node.edges = (a.node or a, a.output_nr), (b.node or b, b.output_nr)
+                node.pattern = pattern = patterns[True, True]
+            else:
+                node.edges = (a.node or a, a.output_nr), None
+                node.pattern = pattern = patterns[True, False]
+        else:
+            node.edges = None, (b.node or b, b.output_nr)
+            node.pattern = pattern = patterns[False, True]
+        node.number, node.hooks = next(_numbers), None
+        out.node, out.tracked = node, True
+        kept = pattern.kept
+        if not kept:
+            return
+        if kept == BOTH_OPERANDS:
+            node.saved, node.versions = (a, b), (a.storage.version, b.storage.version)
+        else:
+            _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]))
+        node.place = place(sys._getframe(1))
+
+    return _with_patterns(record, patterns)
+
+
+BOTH_OPERANDS = (1, 2)
+RESULT, OPERAND = (0,), (1,)
+
+
+def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
+    key = (True, False)[:operands]
+
+    def record(out: Any, a: Any, number: Any = None) -> None:
+        node = Node()
+        node.edges = ((a.node or a, a.output_nr), None)[:operands]
+        node.pattern = pattern = patterns[key]
+        node.number, node.hooks = next(_numbers), None
+        out.node, out.tracked = node, True
+        kept = pattern.kept
+        if not kept:
+            return
+        if kept == OPERAND:
+            node.saved, node.versions = (a,), (a.storage.version,)
+        elif kept == RESULT:
+            node.saved, node.versions = (_alias(out),), (out.storage.version,)
+        else:
+            _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else number for k in kept]))
+        node.place = place(sys._getframe(1))
+
+    return _with_patterns(record, patterns)
+
+
+def recorded(*operands: Any) -> bool:
+    """Whether a call with these operands is to be recorded: gradients are on, and one of the tensors needs one.
+
+    Calls of plans check this themselves; it is for those who call something else. It also brings views up to date
+    whose base was written into.
+    """
+    if not native.grad_enabled():
+        return False
+    found = False
+    for t in operands:
+        if hasattr(t, "tracked"):
+            if t.base is not None and t.seen != t.storage.version:
+                refresh(t)
+            found = found or t.tracked
+    return found
+
+
+def refresh(view: Any) -> None:
+    """Find the place in the graph of a view whose memory was written: see ``views.refresh``."""
+    from pellucid.autograd.views import refresh as find
+
+    find(view)
+
+
+def hook_result(node: Node, k: int) -> HookDict:
+    """The hooks on result ``k`` of a node."""
+    return hooks_of(node).results.setdefault(k, HookDict())

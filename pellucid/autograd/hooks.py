@@ -7,6 +7,8 @@ from itertools import count
 from typing import Any
 from weakref import ref
 
+from pellucid.runtime import native
+
 Hook = Callable[..., Any]
 _keys = count()
 
@@ -61,19 +63,24 @@ class NodeHooks:
             changed = hook(tuple(grads))
             if changed is not None:
                 grads[:] = changed if isinstance(changed, tuple | list) else (changed,)
-
-    def retain(self, grads: list[Any]) -> None:
+        grads[:] = [shared(g) for g in grads]
         for k, where in self.retained.items():
             t = where()
             if t is not None and grads[k] is not None:
-                t.gradient = grads[k] if t.gradient is None else t.gradient + grads[k]
+                t.gradient = shared(grads[k]) if t.gradient is None else t.gradient + grads[k]
 
     def after(self, results: Sequence[Any], grads: list[Any]) -> Sequence[Any]:
         for hook in tuple(self.post.values()):
             changed = hook(tuple(results), tuple(grads))
             if changed is not None:
                 results = changed if isinstance(changed, tuple | list) else (changed,)
-        return results
+        return [shared(g) for g in results] if self.post else results
+
+
+def shared(g: Any) -> Any:
+    """A gradient that a user's function saw and may hold, as another tensor on its memory: so the memory has two
+    holders, and nobody takes it for his own."""
+    return g if g is None or g.tracked else native.new_tensor(g.layout, g.storage, g.ptr)
 
 
 def run_tensor_hooks(hooks: HookDict, g: Any) -> Any:

@@ -1,12 +1,18 @@
-"""Views in the graph: their nodes, and what becomes of them when their base is written into."""
+"""Views in the graph: their nodes, and what becomes of them when the memory that they show is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pellucid.autograd.graph import Node, new_node
-from pellucid.layout import Layout
+from pellucid.autograd.derived import differentiable_plan
+from pellucid.autograd.graph import Edge, Node, Pattern, node_of
+from pellucid.dtypes import int64
+from pellucid.formula.expr import axis, const, load
+from pellucid.formula.formula import Scatter, folding
+from pellucid.layout import Layout, dense, span
+from pellucid.plan import Plan, PlanTable
+from pellucid.runtime import native
 
 Pullback = Callable[[Any], Any]  # the gradient of a view -> the gradient of what was viewed
 
@@ -39,10 +45,83 @@ def view_recorder(
             operations.
         name: as in ``grad_fn``: "TransposeBackward0".
     """
-    rule, layouts = ViewRule(name, pullback), (result,)
+    pattern = Pattern(ViewRule(name, pullback), (result,), ())
 
     def record(out: Any, x: Any) -> None:
-        out.node = new_node(rule, ((x.node or x, x.output_nr),), (), (), layouts)
-        out.tracked = True
+        out.node, out.tracked = node_of(pattern, ((x.node or x, x.output_nr),)), True
 
     return record
+
+
+# -- any cells of a storage -------------------------------------------------------------------------------------------
+
+
+def strided(x: Any, layout: Layout, offset: int) -> Any:
+    """The view of ``x`` whose first cell lies ``offset`` bytes after its own; the dtype may be another one."""
+    return _strided[x.layout, layout, offset](x)
+
+
+def _strided_plan(source: Layout, layout: Layout, offset: int) -> Plan:
+    name = "AsStridedBackward0"
+    record = view_recorder(source, layout, offset, lambda g: _gathered(g, source, layout, offset), name)
+    return native.make_view(offset, layout, record)
+
+
+_strided = PlanTable(_strided_plan)
+
+
+def _gathered(g: Any, source: Layout, layout: Layout, offset: int) -> Any:
+    """The gradient of ``strided``: every cell's is added where the view showed it.
+
+    The sums are made in a block of memory that covers the source, which is then seen with the source's layout.
+    """
+    size = layout.dtype.itemsize
+    low, high = (bound * source.dtype.itemsize for bound in span(source))
+    block = dense((-(-(high - low) // size),), layout.dtype)
+    cells = _placings[g.layout, layout, (offset - low) // size, block](g)
+    return strided(cells, source, -low)
+
+
+def _placing_plan(g: Layout, layout: Layout, first: int, block: Layout) -> Plan:
+    at = const(first, int64)
+    for d, stride in enumerate(layout.strides):
+        at = at + axis(d) * stride
+    coords = tuple(axis(d) for d in range(layout.ndim))
+    scatter = Scatter("as_strided_backward", layout.ndim, (at,), load(0, g.dtype, coords), folding("sum", g.dtype))
+    return differentiable_plan(scatter, [g], tuple(layout.shape), [block])
+
+
+_placings = PlanTable(_placing_plan)
+
+
+# -- views whose memory was written -----------------------------------------------------------------------------------
+
+
+def refresh(view: Any) -> None:
+    """Called when a view is used whose memory was written since: its gradient goes to the base as it is now.
+
+    Views made under ``no_grad`` stay constants.
+    """
+    if view.seen == -1:
+        return
+    if view.base.tracked:
+        attach(view)
+    else:
+        view.seen = view.storage.version
+
+
+def attach(view: Any) -> None:
+    """Make the view's node anew, on the present history of its base."""
+    base = view.base
+    pattern = _patterns[base.layout, view.layout, view.ptr - base.ptr]
+    edge: Edge = (base.node or base, base.output_nr)
+    view.node, view.output_nr, view.tracked = node_of(pattern, (edge,)), 0, True  # type: ignore[arg-type]
+    view.seen = view.storage.version
+
+
+def _pattern(source: Layout, layout: Layout, offset: int) -> Any:
+    return Pattern(ViewRule("AsStridedBackward0", lambda g: _gathered(g, source, layout, offset)), (layout,), ())
+
+
+_patterns = PlanTable(_pattern)
+native.set_refresh_callback(refresh)

@@ -52,6 +52,7 @@ class Emitter:
         self.w = place.writer
         self.memo: dict[Expr, Value] = {}
         self._varying: dict[Expr, bool] = {}
+        self._hoisted: set[Expr] = set()
         self.shift = "0"  # added to the lane axis's counter: which of several unrolled vectors this is
 
     # -- where an expression varies -------------------------------------------------------------------------------
@@ -71,10 +72,15 @@ class Emitter:
 
     def hoist(self, e: Expr) -> None:
         """Write the parts of ``e`` that are the same in all lanes in front of the loop."""
-        if self.outer is None:
+        if self.outer is None or e in self._hoisted:
             return
+        self._hoisted.add(e)
         if not self.varies(e):
             self.outer.value(e)
+            return
+        expanded = expand(e)
+        if expanded is not e:  # elementary functions compute with their uniform operands alone, too
+            self.hoist(expanded)
             return
         for a in e.args:
             along = self._along_lane(a) if e.op == "access" else None

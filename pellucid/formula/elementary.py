@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pellucid.dtypes import float32, float64
-from pellucid.formula import error_function, exponential, inverse_trigonometric, logarithm, power, trigonometric
+from pellucid.formula import (
+    error_function,
+    exponential,
+    gamma,
+    inverse_trigonometric,
+    logarithm,
+    power,
+    trigonometric,
+)
 from pellucid.formula.expr import Expr
 
 # Written for both formats.
@@ -48,6 +56,8 @@ _DOUBLE: dict[str, Callable[..., Expr]] = {
     "atan2": inverse_trigonometric.atan2,
     "erfc": error_function.erfc,
     "hypot": power.hypot,
+    "lgamma": gamma.lgamma,
+    "digamma": gamma.digamma,
 }
 
 ELEMENTARY: frozenset[str] = frozenset(_EITHER) | frozenset(_DOUBLE)

@@ -121,10 +121,10 @@ def _operation(n: Expr, args: list[Array]) -> Array:
 def _divide(a: Array, b: Array) -> Array:
     """Floats: IEEE division. Integers: the quotient toward zero."""
     if a.dtype.kind not in "iu":
-        return np.divide(a, b)
+        return np.asarray(a / b)
     _refuse_zero(b)
     below = a // b
-    return below + ((below * b != a) & ((a < 0) != (b < 0)))
+    return np.asarray(below + ((below * b != a) & ((a < 0) != (b < 0))))
 
 
 def _remainder(a: Array, b: Array) -> Array:
@@ -140,7 +140,7 @@ def _refuse_zero(divisor: Array) -> None:
 
 def _shift_unsigned(a: Array, by: Array) -> Array:
     unsigned = f"u{a.dtype.itemsize}"
-    return (a.view(unsigned) >> by.view(unsigned)).view(a.dtype)
+    return np.asarray(a.view(unsigned) >> by.view(unsigned)).view(a.dtype)
 
 
 def fma(a: Array, b: Array, c: Array) -> Array:

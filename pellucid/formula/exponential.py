@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pellucid.dtypes import DType, float32, float64
+from pellucid.dtypes import float32, float64
 from pellucid.formula.coefficients import EXP_24, EXP_53, SINH_53, TANH_24, TANH_53
 from pellucid.formula.expr import Expr, const, copysign, fma, select, unary
 from pellucid.formula.floats import LN2, at_least, at_most, fast_two_sum, format_of, polynomial

@@ -31,7 +31,10 @@ from pellucid.formula.floats import (
 # The bits of the least m.
 LOWEST_MANTISSA = {float32: 0x3F2AAAAB, float64: 0x3FE6A09E667F3BCD}
 # log10(2) as a number so short that its product with an exponent is exact, and the rest.
-LOG10_2 = {float32: (0.30103302001953125, -3.0243555500547862e-06), float64: (0.30102999566395283, 2.8363394551044964e-14)}
+LOG10_2 = {
+    float32: (0.30103302001953125, -3.0243555500547862e-06),
+    float64: (0.30102999566395283, 2.8363394551044964e-14),
+}
 # From here on x^2 + 1 and x + 1 are x^2 and x.
 HUGE = 2.0**60
 

@@ -122,15 +122,20 @@ def sin_cos_of_float32(x: Expr) -> tuple[Expr, Expr, Expr]:
 
 
 def sin_cos_of_float64(x: Expr) -> tuple[Pair, Pair, Expr]:
-    """The same as pairs: sin(r + c) = r + ((sin(r) - r) + c cos(r)), cos(r + c) = cos(r) - c sin(r)."""
+    """The same as pairs."""
     turn, quadrant = turns_of_float64(x)
+    return *sin_cos_of_turn(turn), quadrant
+
+
+def sin_cos_of_turn(turn: Pair) -> tuple[Pair, Pair]:
+    """sin and cos of turn pi/2: sin(r + c) = r + ((sin(r) - r) + c cos(r)), cos(r + c) = cos(r) - c sin(r)."""
     r, c = multiply(turn, constant_pair(PI_2, float64))
     z = r * r
     half = z * 0.5
     sine = fast_two_sum(r, fma(polynomial(z, SIN_53) * z, r, fma(c, -half, c)))
     large = 1.0 - half
     rest = ((1.0 - large) - half) + fma(polynomial(z, COS_53), z * z, -(r * c))
-    return sine, fast_two_sum(large, rest), quadrant
+    return sine, fast_two_sum(large, rest)
 
 
 def sin_cos(x: Expr) -> tuple[Expr, Expr, Expr]:

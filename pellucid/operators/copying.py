@@ -38,6 +38,7 @@ def _duplicate_plan(source: Layout, target: Layout, name: str) -> Plan:
 
 _duplicates = PlanTable(_duplicate_plan)
 _clones = PlanTable(lambda source: _duplicates[source, like(source), "CloneBackward0"])
+_conversions = PlanTable(lambda source, dtype: _duplicates[source, like(source, dtype), "ToCopyBackward0"])
 
 
 @both
@@ -65,6 +66,8 @@ def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) 
 
 def converted(input: Tensor, dtype: DType, format: memory_format = preserve_format) -> Tensor:
     """A copy of ``input`` in another dtype; gradients come back in its own."""
+    if format is preserve_format:
+        return _conversions[input.layout, dtype](input)  # type: ignore[no-any-return]
     target = formatted(input.layout.with_dtype(dtype), format, "to")
     return _duplicates[input.layout, target, "ToCopyBackward0"](input)  # type: ignore[no-any-return]
 
@@ -98,7 +101,13 @@ def _copy_plan(target: Layout, source: Layout) -> Plan:
     if target.dtype.is_floating_point or target.dtype.is_complex:
         rule = DerivedRule(formula, (source,), shape, None, "CopyBackwards")
         record = recorder(rule, [target], (source,))
-    return lambda x, y: in_place(x, lambda: write(x, y), record, y)
+
+    def plan(x: Tensor, y: Tensor) -> Any:
+        if x.tracked or y.tracked:
+            return in_place(x, lambda: write(x, y), record, y)
+        return write(x, y)
+
+    return plan
 
 
 _copies = PlanTable(_copy_plan)
@@ -227,10 +236,15 @@ def _fill_plan(target: Layout, kind: type) -> Plan:
     if target.dtype.is_floating_point or target.dtype.is_complex:
         rule = DerivedRule(formula, (kind,), shape, None, "FillBackward0")
         record = recorder(rule, [target], (kind,))
-    return lambda x, value: in_place(x, lambda: write(x, value), record, value)
+
+    def plan(x: Tensor, value: Any) -> Any:
+        return in_place(x, lambda: write(x, value), record, value) if x.tracked else write(x, value)
+
+    return plan
 
 
 _fills = PlanTable(_fill_plan)
+_zero_fills = PlanTable(lambda target: _fills[target, int])
 
 
 @method
@@ -256,4 +270,4 @@ def fill_(input: Tensor, value: Any) -> Tensor:
 @method
 def zero_(input: Tensor) -> Tensor:
     """``input[...] = 0``."""
-    return _fills[input.layout, int](input, 0)  # type: ignore[no-any-return]
+    return _zero_fills[input.layout](input, 0)  # type: ignore[no-any-return]

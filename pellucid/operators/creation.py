@@ -25,7 +25,7 @@ from pellucid.memory_format import (
 from pellucid.operators.arguments import checked_dtype, finished, not_a_tensor, place, require_tensor, sizes_of
 from pellucid.operators.copying import copy_, fill_, fill_formula, plain_number
 from pellucid.operators.define import method, public
-from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.plan import MOST_PLANS, Plan, PlanTable, kernel_plan
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, empty_like_layout
 
@@ -67,6 +67,18 @@ def into(operator: str, out: Tensor, target: Layout, dtype: DType | None) -> Ten
     return out.resize_(target.shape)  # type: ignore[attr-defined,no-any-return]
 
 
+class _Layouts(dict[Any, Layout]):
+    """Dense layouts by shape and dtype."""
+
+    def __missing__(self, key: tuple[Any, DType]) -> Layout:
+        shape, dtype = key
+        made = dense(sizes_of("empty", shape), dtype)
+        if len(self) >= MOST_PLANS:
+            self.clear()
+        self[key] = made
+        return made
+
+
 # -- by sizes -----------------------------------------------------------------------------------------------------
 
 
@@ -83,6 +95,11 @@ def empty(
     memory_format: memory_format = contiguous_format,
 ) -> Tensor:
     """A tensor whose cells hold whatever the memory held. Sizes as numbers or as one sequence."""
+    if out is layout is device is size and memory_format is contiguous_format and not pin_memory:  # all None
+        shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
+        if _is_usual(shape, dtype):
+            made = empty_like_layout(dense_of[shape, dtype or _default_dtype()])
+            return finished(made, "empty", requires_grad) if requires_grad else made
     shape = sizes_of("empty", sizes if size is None else (size,))
     target = dense(shape, checked_dtype("empty", dtype), place("empty", device, layout, pin_memory))
     if memory_format is not contiguous_format:
@@ -142,8 +159,7 @@ def _constant(name: str, value: int) -> Callable[..., Tensor]:
     ) -> Tensor:
         if out is layout is device is size and not pin_memory:  # all None
             shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
-            # 2.0 and 2 are one key; their sums are not of one type.
-            if _is_whole(shape) and default_device() is CPU and (dtype is None or type(dtype) is DType):
+            if _is_usual(shape, dtype):
                 made = plans[shape, dtype or _default_dtype()](value)
                 return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
         shape = sizes_of(name, sizes if size is None else (size,))
@@ -160,11 +176,18 @@ def _constant(name: str, value: int) -> Callable[..., Tensor]:
 _SHAPES = frozenset({tuple, Size})
 
 
-def _is_whole(shape: tuple[Any, ...]) -> bool:
+def _is_usual(shape: tuple[Any, ...], dtype: Any) -> bool:
+    """Integers, a dtype, the CPU: what is looked up without further checks. (2.0 and 2 are the same key, but their
+    sums are of different types.)"""
     try:
-        return type(sum(shape)) is int
+        whole = type(sum(shape)) is int
     except TypeError:
         return False
+    return whole and (dtype is None or type(dtype) is DType) and default_device() is CPU
+
+
+dense_of = _Layouts()
+_OWN_DTYPES = {bool: dtypes.bool_, int: dtypes.int64, float: None}  # None: the default dtype
 
 
 zeros = _constant("zeros", 0)
@@ -188,6 +211,10 @@ def full(
     Raises:
         RuntimeError: the dtype cannot hold the value. TypeError: ``size`` is not a sequence.
     """
+    if type(size) in _SHAPES and type(fill_value) in _OWN_DTYPES and out is dtype is layout is device:  # all None
+        if not pin_memory and _is_usual(size, dtype):
+            target = dense_of[size, _OWN_DTYPES[type(fill_value)] or _default_dtype()]
+            return finished(filled(target, fill_value), "full", requires_grad)
     if not isinstance(size, tuple | list):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]

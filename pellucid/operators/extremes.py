@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from pellucid.autograd.derived import differentiable_plan
 from pellucid.dtypes import bool_, int64
 from pellucid.errors import shape_text
+from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, axis, const, load, select, size
 from pellucid.formula.formula import Fold, Formula, Output, folding, locating
 from pellucid.layout import Layout, dense
@@ -22,6 +24,7 @@ from pellucid.operators.rows import (
     Dims,
     Walk,
     WrittenRule,
+    accumulator,
     fold_plan,
     hashable,
     not_tensor,
@@ -32,8 +35,6 @@ from pellucid.operators.rows import (
 )
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
-from pellucid.autograd.derived import differentiable_plan
-from pellucid.formula import expr as E
 from pellucid.tensor import Tensor
 
 # -- what may be compared ---------------------------------------------------------------------------------------------
@@ -86,8 +87,9 @@ def _value_plan(name: str, op: str, x: Layout, dim: Dims, keepdim: bool) -> Plan
     require_cells(name, x, dims)
 
     def formula_of(walk: Walk) -> Formula:
-        fold = Fold(folding(op, x.dtype), (walk.element(x.dtype),), 0)
-        return Formula(name, walk.rank, (Output(fold.states[0], False, walk.axes),), walk.row, (fold,))
+        inner = accumulator(x.dtype)
+        fold = Fold(folding(op, inner), (walk.element(x.dtype).cast(inner),), 0)
+        return Formula(name, walk.rank, (Output(fold.states[0].cast(x.dtype), False, walk.axes),), walk.row, (fold,))
 
     rule = WrittenRule(name, (1, 0), partial(_share, dims, keepdim))
     return fold_plan(formula_of, x, dims, keepdim, rule=rule)
@@ -150,7 +152,12 @@ def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: tuple[Tensor, Tensor] | None = None
 ) -> Any:
     """The smallest and the largest cells, as a pair (min, max)."""
-    low, high = amin(input, () if dim is None else dim, keepdim), amax(input, () if dim is None else dim, keepdim)
+    dims: Dims = () if dim is None else dim
+    low, high = amin(input, dims, keepdim), amax(input, dims, keepdim)
+    if out is not None and any(own.dtype is not input.dtype for own in out):
+        raise RuntimeError(
+            f"aminmax(): Expected out tensors to have dtype {input.dtype}, but got {[own.dtype for own in out]}"
+        )
     return aminmax_result(delivered((low, high), out, "aminmax"))
 
 
@@ -173,7 +180,7 @@ def flat_index(walk: Walk) -> Expr:
 
 
 def _located(name: str, op: str, x: Layout, with_values: bool, walk: Walk) -> Formula:
-    inner = int64 if x.dtype is bool_ else x.dtype
+    inner = int64 if x.dtype is bool_ else accumulator(x.dtype)
     fold = Fold(locating(op, inner), (walk.element(x.dtype).cast(inner), flat_index(walk)), 0)
     value, index = fold.states
     outputs = (Output(value.cast(x.dtype), False, walk.axes),) if with_values else ()
@@ -223,8 +230,8 @@ def _all_plan(op: str, x: Layout) -> Plan:
 
 _whole = PlanTable(_all_plan)
 
-_larger = Pointwise("maximum", lambda a, b: E.maximum(a, b), SAME)
-_smaller = Pointwise("minimum", lambda a, b: E.minimum(a, b), SAME)
+_larger = Pointwise("maximum", E.maximum, SAME)
+_smaller = Pointwise("minimum", E.minimum, SAME)
 max_result = return_type("max", "values", "indices")
 min_result = return_type("min", "values", "indices")
 

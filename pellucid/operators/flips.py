@@ -44,11 +44,11 @@ _flips = PlanTable(_flip_plan)
 
 
 @view_function
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *axes: Any, dims: Sequence[int] | None = None) -> Tensor:
     """Dimensions in reverse order: ``out[i] = input[n - 1 - i]``, for each of ``dims``; a copy."""
-    if not dims:
+    if dims is None and not axes:
         raise TypeError('flip() missing 1 required positional arguments: "dims"')
-    return _flips[input.layout, integers("flip", "dims", dims)](input)  # type: ignore[no-any-return]
+    return _flips[input.layout, integers("flip", "dims", axes if dims is None else (dims,))](input)  # type: ignore[no-any-return]
 
 
 @view_function

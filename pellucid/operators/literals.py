@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
+from array import array as PackedNumbers
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import ml_dtypes
@@ -15,10 +18,19 @@ from pellucid.layout import dense
 from pellucid.operators.arguments import checked_dtype, finished, place
 from pellucid.operators.conversion import to
 from pellucid.operators.copying import clone, require_fits
+from pellucid.operators.creation import dense_of
 from pellucid.operators.define import method, public
+from pellucid.operators.reading import CELL_TYPES
 from pellucid.tensor import Tensor, array_of, empty_like_layout, tensor_on
 
 _PYTHON = frozenset({bool, int, float, complex})
+_REALS = frozenset({bool, int, float})
+_SEQUENCES = frozenset({list, tuple})
+_ZERO_DIM = {d: dense((), d) for d in dtypes.DTYPES.values()}
+_CODES = {  # of Python's array module
+    dtypes.float32: "f", dtypes.float64: "d", dtypes.int64: "q", dtypes.int32: "i", dtypes.int16: "h",
+    dtypes.int8: "b", dtypes.uint8: "B", dtypes.uint16: "H", dtypes.uint32: "I", dtypes.uint64: "Q",
+}  # fmt: skip
 
 
 def from_cells(array: np.ndarray[Any, Any], dtype: DType) -> Tensor:
@@ -34,6 +46,37 @@ def from_cells(array: np.ndarray[Any, Any], dtype: DType) -> Tensor:
 
 
 # -- nested lists -------------------------------------------------------------------------------------------------
+
+
+def _from_even_list(data: Any, dtype: DType | None) -> Tensor | None:
+    """A tensor of an even nested list of Python numbers that its dtype takes as they are; None if it is not that."""
+    shape = [len(data)]
+    while data and type(data[0]) in _SEQUENCES:
+        lengths = set(map(len, data)) if set(map(type, data)) <= _SEQUENCES else ()
+        if len(lengths) != 1:
+            return None
+        shape.extend(lengths)
+        data = list(chain.from_iterable(data))
+    kinds = set(map(type, data))
+    if not kinds <= _REALS:
+        return None
+    wanted = dtype or _dtype_of_numbers(kinds)
+    code = "B" if wanted is bool_ and kinds <= {bool} else _CODES.get(wanted)
+    if code is None:
+        return None
+    try:
+        cells = PackedNumbers(code, data)
+    except (OverflowError, TypeError):
+        return None
+    made = empty_like_layout(dense_of[tuple(shape), wanted])
+    ctypes.memmove(made.ptr, cells.buffer_info()[0], made.layout.nbytes)
+    return made
+
+
+def _dtype_of_numbers(kinds: set[type]) -> DType:
+    if float in kinds or not kinds:
+        return dtypes.get_default_dtype()
+    return int64 if int in kinds else bool_
 
 
 class _Contents:
@@ -93,6 +136,10 @@ class _Contents:
 
 
 def _from_sequence(data: Any, dtype: DType | None) -> Tensor:
+    if type(data) in _SEQUENCES:
+        made = _from_even_list(data, dtype)
+        if made is not None:
+            return made
     contents = _Contents()
     contents.visit(data if isinstance(data, list | tuple) else [data[i] for i in range(len(data))])
     wanted = contents.dtype() if dtype is None else dtype
@@ -226,7 +273,7 @@ def _from_number(value: Any, dtype: DType | None) -> Tensor:
     wanted = dtypes.infer_scalar_dtype(value) if dtype is None else dtype
     if isinstance(value, complex) and not wanted.is_complex:
         raise TypeError(f"tensor(): must be real number, not complex; ask for a complex dtype instead of {wanted!r}")
-    made = empty_like_layout(dense((), wanted))
+    made = empty_like_layout(_ZERO_DIM[wanted])
     if wanted.kind in "iu":
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if wanted is dtypes.uint64 else 63):
             raise ValueError(f"tensor(): Overflow when unpacking long long: {value} needs more than 64 bits")
@@ -234,6 +281,10 @@ def _from_number(value: Any, dtype: DType | None) -> Tensor:
         value = int(value)
         if wanted.kind == "u":
             value %= 1 << 8 * wanted.itemsize
+    cell = CELL_TYPES.get(wanted)
+    if cell is not None:
+        cell.from_address(made.ptr).value = value
+        return made
     with np.errstate(over="ignore"):
         array_of(made)[()] = value
     return made

@@ -122,14 +122,6 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return _unbinds[input.layout, integer("unbind", "dim", dim)](input)  # type: ignore[no-any-return]
 
 
-@method
-def __iter__(input: Tensor) -> Any:
-    """The parts along the first dimension."""
-    if input.layout.ndim == 0:
-        raise TypeError("iteration over a 0-d tensor: it has no dimensions; use item() for its value")
-    return iter(_unbinds[input.layout, 0](input))
-
-
 def _split_plan(x: Layout, size: int, dim: int) -> Plan:
     _require_dimensions("split", x)
     d = wrap_dim("split", dim, x.ndim)

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from pellucid import dtypes
-from pellucid.autograd.derived import DerivedRule, differentiable_plan
-from pellucid.autograd.graph import recorder
+from pellucid.autograd.derived import DerivedRule, differentiable_plan, grad_fn_name
+from pellucid.autograd.fresh import zeros
+from pellucid.autograd.graph import Node, Rule, recorder
 from pellucid.dtypes import DType, bfloat16, bool_, complex64, complex128, float16, float32
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Formula, Output
-from pellucid.layout import Layout, broadcast_shapes, elementwise, layout_of, overlaps_itself
+from pellucid.layout import Layout, broadcast_shapes, dense, elementwise, layout_of, overlaps_itself
 from pellucid.operators.copying import clone
 from pellucid.operators.define import both, deliver, in_place, key_of, method, public, require_castable, require_writable
 from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
@@ -69,6 +70,7 @@ class Pointwise:
         node_name: how ``grad_fn`` prints, if not by ``name``; may depend on the operands.
         promoting: how many of the operands take part in type promotion; further ones are plain parameters.
         refuse: raises for operands that have an error of their own; called with them and their common dtype.
+        gradient: "derived" from the formula, "zero" for steps, or "undefined": `backward` raises.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Pointwise:
         node_name: str | Callable[..., str] | None = None,
         promoting: int | None = None,
         refuse: Callable[[Sequence[Operand], DType], None] | None = None,
+        gradient: str = "derived",
     ) -> None:
+        self.gradient = gradient
         self.name, self.expression, self.kind, self.takes = name, expression, kind, takes
         self.kernel, self.node_name, self.promoting, self.refuse = kernel or name, node_name, promoting, refuse
         self.plans = PlanTable(self.build)
@@ -136,7 +140,18 @@ class Pointwise:
         shape = self.shape(operands)
         formula = self.formula(operands, len(shape))
         result = elementwise(shape, [x for x in operands if isinstance(x, Layout)], formula.outputs[0].value.dtype)
-        return differentiable_plan(formula, operands, shape, [result], name=self.backward_name(operands))
+        if self.gradient == "derived":
+            return differentiable_plan(formula, operands, shape, [result], name=self.backward_name(operands))
+        record = None
+        if result.dtype.is_floating_point or result.dtype.is_complex:
+            record = recorder(self.rule(formula, operands, shape), [result], operands)
+        return kernel_plan(formula, operands, shape, [result], record=record)
+
+    def rule(self, formula: Formula, operands: Sequence[Operand], shape: tuple[int, ...]) -> Rule:
+        name = self.backward_name(operands) or grad_fn_name(self.name)
+        if self.gradient == "derived":
+            return DerivedRule(formula, tuple(operands), shape, None, name)
+        return ZeroRule(name, operands) if self.gradient == "zero" else UndefinedRule(self.name)
 
     def _writing(self, target: Layout, operands: Sequence[Operand]) -> tuple[Formula, tuple[int, ...]]:
         shape = self.shape(operands)
@@ -162,12 +177,11 @@ class Pointwise:
         return kernel_plan(formula, operands, shape, [target], in_place=True)
 
     def build_record(self, target: Layout, *operands: Operand) -> Any:
-        """(rule, recorder) of a write, or None if the target cannot have a gradient."""
+        """The recorder of a write, or None if the target cannot have a gradient."""
         if not (target.dtype.is_floating_point or target.dtype.is_complex):
             return None
         formula, shape = self._writing(target, operands)
-        rule = DerivedRule(formula, tuple(operands), shape, None, self.backward_name(operands))
-        return rule, recorder(rule, [target], operands)
+        return recorder(self.rule(formula, operands, shape), [target], operands)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -186,11 +200,7 @@ class Pointwise:
         entry: Any = self.records[key]
         if entry is None:
             return plan(x, *operands)  # type: ignore[no-any-return]
-        rule, record = entry
-        saved = operands
-        if operands[0] is x and 1 in rule.keep(tuple([getattr(y, "tracked", False) for y in operands])):
-            saved = (_before(x), *operands[1:])
-        return in_place(x, lambda: plan(x, *operands), record, *saved)  # type: ignore[no-any-return]
+        return in_place(x, lambda: plan(x, *operands), entry, *operands)  # type: ignore[no-any-return]
 
     def deliver(self, out: Tensor | None, *operands: Any) -> Any:
         """The result, or ``out`` with the result written into it."""
@@ -204,18 +214,44 @@ class Pointwise:
         return self.write(out, *operands) if fits else deliver(self(*operands), out, self.name)
 
 
-def _before(x: Tensor) -> Tensor:
-    """The value of ``x`` in memory of its own, at the same place of the graph."""
-    copy = clone(x)
-    copy.tracked, copy.node, copy.output_nr = x.tracked, x.node, x.output_nr
-    return copy
-
-
 def apart(y: Any, x: Tensor) -> Any:
     """``y``, in memory of its own if writing ``x`` cell by cell could change what is still to be read of it."""
     if not isinstance(y, Tensor) or y is x or y.storage is not x.storage:
         return y
     return y if y.ptr == x.ptr and y.layout.strides == x.layout.strides else clone(y)
+
+
+class ZeroRule:
+    """The derivative of steps: zero wherever there is one."""
+
+    def __init__(self, name: str, operands: Sequence[Operand]) -> None:
+        self.name, self.operands = name, operands
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return ()
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        return [
+            None if edge is None or not isinstance(x, Layout) else zeros(dense(x.shape, x.dtype))
+            for edge, x in zip(node.edges, self.operands, strict=True)
+        ]
+
+
+class UndefinedRule:
+    """For operators without a derivative: asking for it is an error."""
+
+    def __init__(self, operator: str) -> None:
+        self.operator, self.name = operator, "torch::autograd::NotImplemented"
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return ()
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        raise RuntimeError(
+            f"derivative for aten::{self.operator} is not implemented: no gradient flows through {self.operator}(). "
+            "Call it on x.detach(), or use an operator that has a derivative."
+        )
+
 
 
 # -- operands ---------------------------------------------------------------------------------------------------------

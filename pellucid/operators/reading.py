@@ -16,7 +16,7 @@ from pellucid.printing import tensor_repr
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of, tensor_on
 
-_CELLS: dict[DType, Any] = {
+CELL_TYPES: dict[DType, Any] = {
     dtypes.float32: ctypes.c_float,
     dtypes.float64: ctypes.c_double,
     dtypes.int64: ctypes.c_int64,
@@ -49,7 +49,7 @@ def item(input: Tensor) -> Any:
     layout = input.layout
     if layout.numel != 1:
         raise RuntimeError(_not_single(input))
-    cell = _CELLS.get(layout.dtype)
+    cell = CELL_TYPES.get(layout.dtype)
     if cell is not None:
         return cell.from_address(input.ptr).value
     value = array_of(input).reshape(-1)[0]
@@ -59,6 +59,10 @@ def item(input: Tensor) -> Any:
 @method
 def tolist(input: Tensor) -> Any:
     """The elements as nested lists of Python numbers; a tensor without dimensions gives the number."""
+    layout = input.layout
+    cell = CELL_TYPES.get(layout.dtype)
+    if layout.ndim == 1 and layout.contiguous and cell is not None:
+        return (cell * layout.numel).from_address(input.ptr)[:]
     array = array_of(input)
     return (array.astype(np.float32) if input.layout.dtype is bfloat16 else array).tolist()
 

@@ -20,6 +20,7 @@ from pellucid.plan import Plan, kernel_plan
 from pellucid.runtime import native
 
 Dims = int | Sequence[int] | None
+MOST_DIMS = 64
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -44,9 +45,11 @@ def reduced_dims(operator: str, dim: Dims, ndim: int, *, empty: bool = True) -> 
 
     Raises:
         IndexError: there is no such dimension.
-        RuntimeError: a dimension is named twice.
+        RuntimeError: a dimension is named twice, or there are more than 64.
         TypeError: ``dim`` is not made of integers.
     """
+    if ndim > MOST_DIMS:
+        raise RuntimeError(f"{operator}(): only tensors with up to {MOST_DIMS} dims are supported, got {ndim}")
     if dim is None or (empty and not isinstance(dim, int) and not len(dim)):
         return tuple(range(ndim))
     named = [dim] if isinstance(dim, int) else list(dim)

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from pellucid import dtypes
+from pellucid.devices import default_device
 from pellucid.dtypes import DType, bool_, float64, int32, int64
 from pellucid.formula.expr import axis, const, given, node, scalar, select
 from pellucid.formula.formula import Formula, Output
-from pellucid.layout import Layout, dense
+from pellucid.layout import CPU, Layout, dense
 from pellucid.operators.arguments import checked_dtype, finished, place
 from pellucid.operators.define import deliver, public
 from pellucid.plan import Plan, PlanTable, kernel_plan
@@ -46,6 +47,7 @@ def _arange_plan(target: Layout, kind: type) -> Plan:
 
 
 _aranges = PlanTable(_arange_plan)
+_counts = PlanTable(lambda count: _aranges[dense((count,), int64), int])
 
 
 @public
@@ -68,6 +70,9 @@ def arange(
     Raises:
         RuntimeError: the step is zero, leads away from ``end``, or a bound is not finite.
     """
+    if len(args) == 1 and type(args[0]) is int and args[0] >= 0 and dtype is out is start is step is end is device:
+        if default_device() is CPU and not (layout or requires_grad or pin_memory):
+            return _counts[args[0]](0, 1)  # type: ignore[no-any-return]
     first, last, by = _arange_bounds(args, start, end, step)
     whole = isinstance(first, int) and isinstance(last, int) and isinstance(by, int)
     if dtype is None:

@@ -5,7 +5,8 @@
 A product is cut into tiles of C, each one call of OpenBLAS on one thread, and our `parallel_for` shares the
 tiles among the threads. OpenBLAS's own threads stay out of it: they wait for each other in busy loops, so one
 thread that is interrupted stops all (a product of 128x128 then takes 12 ms rather than 0.05), and they cannot
-be used from within a chunk. K is never cut, so results do not depend on the number of threads.
+be used from within a chunk. Tiles are cut in such ways that the bits of a result are the same for every number
+of threads: never along k, and only where OpenBLAS's inner loops treat all rows and columns alike.
 
 Other routines of the library (LAPACK) may use several threads inside `all_threads()`: their jobs then run on
 our pool, too.
@@ -47,18 +48,16 @@ _SMALLEST_TILE = 2**20  # 20 us, and above what OpenBLAS treats as small
 _SMALLEST_VECTOR_TILE = 2**17
 _SMALLEST_CHUNK = 2**19
 _LARGE_TILE = 2**28  # some ms: two tiles a thread, so that a thread that is interrupted costs less
-_PACKING = (
-    16  # OpenBLAS first rearranges a tile's rows and columns: multiplications in the time of one element
-)
+_PACKING = 16  # OpenBLAS first rearranges a tile's rows and columns: multiplications in the time of one element
 
 # Up to a volume of 10^6, OpenBLAS's AVX-512 kernels read the matrices where they are. On tiles of that size
 # they are 5 to 20 % faster than on rearranged matrices, as long as B stays in the second-level cache.
 _DIRECT_CORES = ("SkylakeX", "Cooperlake", "SapphireRapids")
-_DIRECT_TILES = {  # (A transposed, B transposed): (largest k, rows, columns), by k; A B^T is slower that way
+_DIRECT_TILES = {  # (A transposed, B transposed): (largest k, rows, columns), by k
     (False, False): ((80, 96, 128), (320, 48, 64), (640, 24, 64)),
     (True, False): ((80, 96, 128), (320, 48, 64), (640, 24, 64)),
     (True, True): ((80, 96, 128), (160, 96, 64), (320, 96, 32)),
-    (False, True): (),
+    (False, True): ((976, 32, 32),),
 }
 _DIRECT_BYTES = 2**21
 
@@ -116,13 +115,9 @@ def gemm_spec(
         KeyError: no kernel for the dtype.
     """
     if dtype.name not in _LETTERS:
-        raise KeyError(
-            f"OpenBLAS multiplies {', '.join(_LETTERS)}, not {dtype.name}; convert the operands first"
-        )
+        raise KeyError(f"OpenBLAS multiplies {', '.join(_LETTERS)}, not {dtype.name}; convert the operands first")
     if max(m, n, k) > _LARGEST:
-        raise ValueError(
-            f"matmul: m={m}, n={n}, k={k}; the most is {_LARGEST}: multiply parts of the matrices"
-        )
+        raise ValueError(f"matmul: m={m}, n={n}, k={k}; the most is {_LARGEST}: multiply parts of the matrices")
     lda = _leading("A", lda, *((k, m) if trans_a else (m, k)))
     ldb = _leading("B", ldb, *((n, k) if trans_b else (k, n)))
     ldc = _leading("C", ldc, m, n)
@@ -223,8 +218,7 @@ def _leading(name: str, step: int, rows: int, columns: int) -> int:
         return max(1, columns)
     if step < columns:
         raise ValueError(
-            f"matmul: the rows of {name} ({rows}x{columns} in memory) overlap, as its row step is {step}; "
-            "copy it first"
+            f"matmul: the rows of {name} ({rows}x{columns} in memory) overlap, as its row step is {step}; copy it first"
         )
     if step > _LARGEST:
         raise ValueError(f"matmul: the row step of {name} is {step}, above {_LARGEST}; copy it first")
@@ -242,6 +236,10 @@ def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int)
     """
     if kernel_in_use() not in _DIRECT_CORES or k < 8 or (n if trans_b else k) * row > _DIRECT_BYTES:
         return None
+    if trans_b and not trans_a and (k < 96 or (k < 256 and m > 512)):  # A B^T gains by rearranging more often
+        return None
+    if m * n * k <= _SMALLEST_CHUNK:
+        return max(m, 1), max(n, 1)
     for limit, rows, columns in _DIRECT_TILES[trans_a, trans_b]:
         if k <= limit:
             # As even as possible, in steps of what the inner loops take at once.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import mpmath
 import numpy as np
 import pytest
+import torch
 
 from pellucid.codegen.kernels import kernel_address
 from pellucid.codegen.schedule import schedule
@@ -47,6 +48,8 @@ REFERENCE: dict[str, Callable[..., np.ndarray]] = {
     "erfc": each(math.erfc),
     "sigmoid": lambda x: np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x))),
     "rsqrt": lambda x: 1 / np.sqrt(x),
+    "lgamma": lambda x: torch.lgamma(torch.from_numpy(x)).numpy(),
+    "digamma": lambda x: torch.digamma(torch.from_numpy(x)).numpy(),
     "pow": np.power,
     "atan2": np.arctan2,
 }
@@ -134,8 +137,11 @@ EXACT: dict[str, Callable[..., mpmath.mpf]] = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
     "reciprocal": lambda x: 1 / x,
+    "lgamma": mpmath.loggamma,
     "pow": mpmath.power,
 }
+# In units of the last place, for positive numbers.
+ALLOWED = {"lgamma": 6.0, "digamma": 6.0}
 
 
 def points_of_float64(n: int) -> np.ndarray:
@@ -149,6 +155,8 @@ def points_of_float64(n: int) -> np.ndarray:
 @pytest.mark.parametrize("name", sorted(ELEMENTARY))
 def test_float64(name: str) -> None:
     arguments = pairs(float64, 400) if name in BINARY else [points_of_float64(400)]
+    if name in ALLOWED:
+        arguments = [np.abs(arguments[0])]
     found = kernel(name, float64, arguments[0].size)(*arguments)
     exact = EXACT.get(name) or getattr(mpmath, name)
     worst, where = 0.0, ()
@@ -167,4 +175,4 @@ def test_float64(name: str) -> None:
             error = float(abs(mpmath.mpf(float(y)) - expected) / last_place)
             if error > worst:
                 worst, where = error, tuple(map(float, x))
-    assert worst <= 2, f"{name}{where}: {worst} units in the last place"
+    assert worst <= ALLOWED.get(name, 2.0), f"{name}{where}: {worst} units in the last place"

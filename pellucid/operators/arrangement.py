@@ -1,0 +1,149 @@
+"""How a tensor lies in memory: its sizes and strides, its storage, and views that take the tensor's own place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+from pellucid.autograd.inplace import in_place
+from pellucid.layout import Size
+from pellucid.memory_format import contiguous_format, has_format, memory_format, require_memory_format
+from pellucid.operators import parts, views
+from pellucid.operators.define import method, wrap_dim
+from pellucid.runtime import native
+from pellucid.tensor import Tensor
+
+
+@overload
+def size(input: Tensor, dim: None = None) -> Size: ...
+@overload
+def size(input: Tensor, dim: int) -> int: ...
+@method
+def size(input: Tensor, dim: int | None = None) -> Size | int:
+    """The shape, or the size of one dimension."""
+    layout = input.layout
+    return layout.shape if dim is None else layout.shape[_existing("size", dim, layout.ndim)]
+
+
+@method
+def stride(input: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
+    """How many cells of memory lie between neighbours: along each dimension, or along one."""
+    layout = input.layout
+    return layout.strides if dim is None else layout.strides[_existing("stride", dim, layout.ndim)]
+
+
+def _existing(operator: str, dim: int, ndim: int) -> int:
+    if ndim == 0:
+        raise IndexError(f"{operator}(): Dimension specified as {dim} but tensor has no dimensions")
+    return wrap_dim(operator, dim, ndim)
+
+
+@method
+def is_contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> bool:
+    """Whether the cells lie in memory in their order, the last dimension fastest (or in another format's order)."""
+    if memory_format is contiguous_format:
+        return input.layout.contiguous
+    return has_format(input.layout, require_memory_format(memory_format, "is_contiguous"), "is_contiguous")
+
+
+@method
+def is_set_to(input: Tensor, tensor: Tensor) -> bool:
+    """Whether both are the same view of the same storage."""
+    return input.storage is tensor.storage and input.ptr == tensor.ptr and input.layout is tensor.layout
+
+
+class UntypedStorage:
+    """The bytes behind a tensor; views of one tensor have equal ones."""
+
+    __slots__ = ("_storage", "device")
+
+    def __init__(self, x: Tensor) -> None:
+        self._storage, self.device = x.storage, x.layout.device
+
+    def data_ptr(self) -> int:
+        """The address of the first byte."""
+        return self._storage.ptr if self._storage.nbytes else 0
+
+    def nbytes(self) -> int:
+        return self._storage.nbytes
+
+    def size(self) -> int:
+        return self._storage.nbytes
+
+    def __len__(self) -> int:
+        return self._storage.nbytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UntypedStorage) and self._storage is other._storage
+
+    def __hash__(self) -> int:
+        return id(self._storage)
+
+
+@method
+def untyped_storage(input: Tensor) -> UntypedStorage:
+    """The bytes that the tensor shares with its views."""
+    return UntypedStorage(input)
+
+
+# -- a view in the tensor's own place ---------------------------------------------------------------------------------
+
+
+def _become(x: Tensor, view: Any) -> Tensor:
+    """``x`` itself becomes the view ``view(x)``; its memory stays as it is."""
+
+    def move() -> None:
+        x.layout, x.ptr = seen.layout, seen.ptr
+
+    old = native.new_tensor(x.layout, x.storage, x.ptr)
+    old.tracked, old.node, old.output_nr, old.base = x.tracked, x.node, x.output_nr, x.base
+    seen = view(old)
+
+    def record(out: Tensor, _: Tensor) -> None:
+        out.node, out.output_nr = seen.node, seen.output_nr
+
+    return in_place(x, move, record, x)  # type: ignore[no-any-return]
+
+
+@method
+def squeeze_(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """`squeeze` of the tensor itself."""
+    return _become(input, lambda x: views.squeeze(x, dim))
+
+
+@method
+def unsqueeze_(input: Tensor, dim: int) -> Tensor:
+    """`unsqueeze` of the tensor itself."""
+    return _become(input, lambda x: views.unsqueeze(x, dim))
+
+
+@method
+def transpose_(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """`transpose` of the tensor itself."""
+    return _become(input, lambda x: views.transpose(x, dim0, dim1))
+
+
+@method
+def swapaxes_(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`swapaxes` of the tensor itself."""
+    return transpose_(input, axis0, axis1)
+
+
+@method
+def swapdims_(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """`swapdims` of the tensor itself."""
+    return transpose_(input, dim0, dim1)
+
+
+@method
+def t_(input: Tensor) -> Tensor:
+    """`t` of the tensor itself."""
+    return _become(input, views.t)
+
+
+@method
+def as_strided_(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """`as_strided` of the tensor itself."""
+    return _become(input, lambda x: parts.as_strided(x, size, stride, storage_offset))
