@@ -142,10 +142,12 @@ def permuted_strides(shape: tuple[int, ...], *strides: tuple[int, ...]) -> tuple
                 k = j
             elif verdict < 0:
                 break
+    if order == list(reversed(range(len(shape)))):
+        return dense_strides(shape)
     result, step = [0] * len(shape), 1
     for d in order:
         result[d] = step
-        step *= max(shape[d], 1)
+        step *= shape[d]
     return tuple(result)
 
 
@@ -204,6 +206,8 @@ def span(layout: Layout) -> tuple[int, int]:
 
 def overlaps_itself(layout: Layout) -> bool:
     """Whether two cells can share memory (an expanded tensor; a window view)."""
+    if layout.numel == 0:
+        return False
     step = 0
     for stride, n in sorted((abs(s), n) for s, n in zip(layout.strides, layout.shape, strict=True)):
         if n > 1:

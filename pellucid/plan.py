@@ -53,14 +53,16 @@ def kernel_plan(
     record: Callable[..., Any] | None = None,
     fail: Fail | None = None,
     in_place: bool = False,
+    stream: bool = False,
     given: dict[str, int | float] | None = None,
 ) -> Plan:
     """The builtin that runs ``formula`` over axes of ``sizes``.
 
     It takes the operands and gives the results; with ``in_place`` it takes the results first and writes into them.
+    ``stream``: what is written in place is fresh memory, rows aligned to 64 bytes, that may bypass the cache.
     ``fail(status, *operands)`` turns a kernel's complaint into an error.
     """
-    made = _schedule(formula, operands, sizes, results, not in_place, 0, given)
+    made = _schedule(formula, operands, sizes, results, stream or not in_place, 0, given)
     length = 0 if in_place else _split_length(formula, sizes, made)
     if length:
         assert isinstance(formula, Formula)

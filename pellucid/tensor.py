@@ -64,14 +64,6 @@ class Tensor:
         return self.layout.nbytes
 
     @property
-    def is_leaf(self) -> bool:
-        return self.node is None
-
-    @property
-    def grad_fn(self) -> Node | None:
-        return self.node
-
-    @property
     def _version(self) -> int:
         return self.storage.version
 
@@ -96,8 +88,7 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return self.layout.shape[0]
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__
 
 
 native.configure(Tensor)

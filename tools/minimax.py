@@ -230,19 +230,20 @@ def fits() -> list[Fit]:
             24,
         )
     )
-    result.append(
-        Fit(
-            "ERFC_53",
-            "exp(x^2) erfc(x) (1 + 2x) = P((x - 4) / (x + 4)), 0 <= x <= 28",
-            scaled_erfc,
-            lambda t: 1 / scaled_erfc(t),
-            -1.0,
-            0.75,
-            57,
-            53,
-            pair=True,
+    for name, accuracy, high in (("ERFC_24", 28, 12), ("ERFC_53", 57, 28)):
+        result.append(
+            Fit(
+                name,
+                f"exp(x^2) erfc(x) (1 + 2x) = P((x - 4) / (x + 4)), 0 <= x <= {high}",
+                scaled_erfc,
+                lambda t: 1 / scaled_erfc(t),
+                -1.0,
+                (high - 4) / (high + 4),
+                accuracy,
+                53,
+                pair=name == "ERFC_53",
+            )
         )
-    )
     result.append(
         Fit(
             "LGAMMA_53",

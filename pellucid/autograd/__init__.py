@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from pellucid.autograd import function, functional, graph
 from pellucid.autograd import methods as _methods
 from pellucid.autograd.engine import backward, grad
+from pellucid.autograd.function import Function
+from pellucid.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from pellucid.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from pellucid.tensor import Tensor as Variable
+
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "function",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pellucid.autograd.fresh import zeros
-from pellucid.autograd.graph import Node, recorder
+from pellucid.autograd.graph import Node, Pattern, recorder
 from pellucid.dtypes import int64
 from pellucid.formula.derivative import Pullback, pullback
 from pellucid.formula.expr import Expr, const, node, rewrite, walk
@@ -64,22 +64,67 @@ def grad_fn_name(formula_name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in formula_name.split("_")) + "Backward0"
 
 
+Pull = Callable[[Any, tuple[Any, ...]], Any]  # (gradient of the result, what was saved) -> gradient of an operand
+
+
 @dataclass(frozen=True)
 class Step:
-    """One pullback made ready: which of (gradient, result, operands...) it reads, and its plans by their layouts."""
+    """One pullback made ready: which of (gradient, result, operands...) it reads, and its plans by their layouts.
+
+    ``same`` says that the gradient passes unchanged.
+    """
 
     used: tuple[int, ...]
     plans: PlanTable
     reduce: tuple[int, ...]
     shape: tuple[int, ...]
+    same: bool
 
     def run(self, values: dict[int, Any]) -> Any:
+        if self.same:
+            return values[0]
         chosen = [values[i] for i in self.used]
-        key = tuple([t.layout if hasattr(t, "layout") else type(t) for t in chosen])
-        result = self.plans[key](*chosen)
+        return self._shaped(self.plans[tuple([_key(t) for t in chosen])](*chosen))
+
+    def _shaped(self, result: Any) -> Any:
         if self.reduce:
             result = result.sum(self.reduce)
         return result if result.layout.shape == self.shape else result.reshape(self.shape)
+
+    def pull(self, kept: tuple[int, ...]) -> Pull:
+        """``run`` for nodes that save the values numbered ``kept``, without what is known from that."""
+        if self.same:
+            return lambda g, saved: g
+        plans, shape = self.plans, self.shape
+        places = [kept.index(i - 1) for i in self.used if i > 0]
+        if self.used[0] == 0 and not self.reduce and len(places) < 3:
+            if not places:
+
+                def alone(g: Any, saved: tuple[Any, ...]) -> Any:
+                    result = plans[g.layout,](g)
+                    return result if result.layout.shape == shape else result.reshape(shape)
+
+                return alone
+            first, last = places[0], places[-1]
+
+            def with_one(g: Any, saved: tuple[Any, ...]) -> Any:
+                a = saved[first]
+                result = plans[g.layout, _key(a)](g, a)
+                return result if result.layout.shape == shape else result.reshape(shape)
+
+            def with_two(g: Any, saved: tuple[Any, ...]) -> Any:
+                a, b = saved[first], saved[last]
+                result = plans[g.layout, _key(a), _key(b)](g, a, b)
+                return result if result.layout.shape == shape else result.reshape(shape)
+
+            return with_one if first == last else with_two
+        numbers = [0, *(i + 1 for i in kept)]
+        return lambda g, saved: self.run(dict(zip(numbers, (g, *saved), strict=True)))
+
+
+def _key(value: Any) -> Layout | type:
+    kind = type(value)
+    return kind if kind is float or kind is int or kind is bool else value.layout
 
 
 class DerivedRule:
@@ -96,6 +141,7 @@ class DerivedRule:
         self.formula, self.operands, self.sizes, self.given = formula, operands, sizes, given
         self.name = name or grad_fn_name(formula.name)
         self._steps: dict[int, list[Step]] = {}
+        self._pulls: dict[Pattern, list[Pull]] = {}
 
     def steps(self, k: int) -> list[Step]:
         """What brings the gradient to operand ``k``."""
@@ -119,31 +165,60 @@ class DerivedRule:
             target = elementwise(result, layouts, dtype) if same else dense(result, dtype)
             return differentiable_plan(formula, operands, pulled.sizes, [target], given=self.given)
 
-        return Step(used, PlanTable(lambda *key: build(*key)), pulled.reduce, shape)
+        same = not pulled.reduce and shape == result == pulled.sizes and _passes(formula)
+        return Step(used, PlanTable(lambda *key: build(*key)), pulled.reduce, shape, same)
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         used = {i for k, asked in enumerate(needed) if asked for step in self.steps(k) for i in step.used}
         return tuple(sorted(i - 1 for i in used if i > 0))
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
-        values = {i + 1: t for i, t in node.unpack().items()}
-        values[0] = grads[0]
-        if 1 in values and native.grad_enabled():
-            values[1] = _tracked_result(values[1], node)
-        result: list[Any] = []
-        for k, edge in enumerate(node.edges):
-            total = None
-            for step in self.steps(k) if edge is not None else ():
-                own = step.run(values)
-                total = own if total is None else total + own
-            result.append(self._nothing(k) if total is None and edge is not None else total)
-        return result
+        g = grads[0]
+        if g is None:
+            return (None,) * len(node.edges)
+        pattern = node.pattern
+        pulls = self._pulls.get(pattern)
+        if pulls is None:
+            self._pulls[pattern] = pulls = [self._pull(k, e is not None, pattern) for k, e in enumerate(node.edges)]
+        if not pattern.kept:
+            return [pull(g, ()) for pull in pulls]
+        saved = node.values()
+        if pattern.kept[0] == 0 and native.grad_enabled():
+            saved = (_tracked_result(saved[0], node), *saved[1:])
+        return [pull(g, saved) for pull in pulls]
 
-    def _nothing(self, k: int) -> Any:
-        """The gradient of an operand that the result depends on in steps only (a rounding): zeros."""
+    def _pull(self, k: int, needed: bool, pattern: Pattern) -> Pull:
+        """What gives operand ``k`` its gradient: the sum of its steps, for nodes of this pattern."""
+        if not needed:
+            return lambda g, saved: None
         operand = self.operands[k]
         assert isinstance(operand, Layout), "a number has no gradient"
-        return zeros(dense(operand.shape, operand.dtype))
+        pulls = [step.pull(pattern.kept) for step in self.steps(k)]
+        if not pulls:  # the result depends on it in steps only (a rounding)
+            nothing = dense(operand.shape, operand.dtype)
+            return lambda g, saved: zeros(nothing)
+        if len(pulls) == 1:
+            return pulls[0]
+
+        def total(g: Any, saved: tuple[Any, ...]) -> Any:
+            result = pulls[0](g, saved)
+            for pull in pulls[1:]:
+                result = result + pull(g, saved)
+            return result
+
+        return total
+
+
+def _passes(formula: Formula | Scatter) -> bool:
+    """Whether every cell of the result is the gradient's cell at the same place."""
+    if isinstance(formula, Scatter) or formula.stages:
+        return False
+    (output,) = formula.outputs
+    value, places = output.value, tuple(range(formula.rank))
+    elsewhere = output.axes not in (None, places) or len(value.args) != formula.rank
+    if value.op != "load" or value.data[0] != 0 or elsewhere:
+        return False
+    return all(c.op == "axis" and c.data == d for d, c in zip(places, value.args, strict=True))
 
 
 def _tracked_result(t: Any, node: Node) -> Any:

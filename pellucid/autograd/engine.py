@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from sys import getrefcount
@@ -9,10 +10,10 @@ from typing import Any
 
 from pellucid.autograd import hooks
 from pellucid.autograd.fresh import copied, ones, zeros
-from pellucid.autograd.graph import Node
-from pellucid.autograd.inplace import clones
+from pellucid.autograd.graph import Edge, Node, recorded
+from pellucid.autograd.inplace import clones, stacked
 from pellucid.errors import shape_text, tensor_text
-from pellucid.layout import Layout, like
+from pellucid.layout import Layout, dense, like
 from pellucid.runtime import native
 
 
@@ -26,12 +27,12 @@ class Wanted:
 
     def __init__(self, roots: Iterable[Any], inputs: Sequence[Any], add: bool) -> None:
         self.found: list[Any] = [None] * len(inputs)
-        self.leaves: dict[Any, list[int]] = {}
+        self.leaves: dict[int, list[int]] = {}  # by id
         self.inner: dict[Node, list[tuple[int, int]]] = {}
         self.add = add
         for i, t in enumerate(inputs):
             if t.node is None:
-                self.leaves.setdefault(t, []).append(i)
+                self.leaves.setdefault(id(t), []).append(i)
             else:
                 self.inner.setdefault(t.node, []).append((t.output_nr, i))
         self.needed = _leading_to(roots, self.leaves, self.inner)
@@ -41,7 +42,7 @@ class Wanted:
             self.found[i] = grads[k]
 
 
-def _leading_to(roots: Iterable[Any], leaves: dict[Any, Any], inner: dict[Node, Any]) -> set[Node]:
+def _leading_to(roots: Iterable[Any], leaves: dict[int, Any], inner: dict[Node, Any]) -> set[Node]:
     """The nodes that have to run for the wanted gradients to be found."""
     needed: set[Node] = set()
     reached: dict[Node, bool] = {}
@@ -50,7 +51,7 @@ def _leading_to(roots: Iterable[Any], leaves: dict[Any, Any], inner: dict[Node, 
         node, done = todo.pop()
         targets = [e[0] for e in node.edges if e is not None]
         if done:
-            if any((t in needed or t in inner) if type(t) is Node else t in leaves for t in targets):
+            if any((t in needed or t in inner) if type(t) is Node else id(t) in leaves for t in targets):
                 needed.add(node)
         elif node not in reached:
             reached[node] = True
@@ -65,52 +66,54 @@ def run(
     """Carry ``gradients`` of ``roots`` back. Nodes run in the reverse order of their recording."""
     heap: list[int] = []
     waiting: dict[int, tuple[Node, list[Any]]] = {}
-    late: dict[Any, Any] = {}  # leaves whose gradient is handed over when it is complete
+    late: dict[int, tuple[Any, Any]] = {}  # by id: leaves whose gradient is handed over when it is complete
+    steal = wanted is None and not create_graph and not hooks.of_leaves
 
-    def send(edge: tuple[Any, int], g: Any) -> None:
-        target, k = edge
-        if type(target) is not Node:
-            if wanted is None:
-                if target.gradient is None and not create_graph and not hooks.of_leaves and target not in late:
+    def send(edges: Iterable[Edge], results: Sequence[Any]) -> None:
+        for edge, g in zip(edges, results, strict=True):
+            if edge is None or g is None:
+                continue
+            target, k = edge
+            if type(target) is not Node:
+                if steal and target.gradient is None:
                     target.gradient = _own(g, target.layout)
-                else:
-                    late[target] = late[target] + g if target in late else g
-            elif target in wanted.leaves:
-                late[target] = late[target] + g if target in late else g
-            return
-        entry = waiting.get(target.number)
-        if entry is None:
-            if wanted is not None and target not in wanted.needed and target not in wanted.inner:
-                return
-            grads: list[Any] = [None] * len(target.layouts)
-            grads[k] = g
-            waiting[target.number] = target, grads
-            heappush(heap, target.number)
-        else:
-            grads = entry[1]
-            grads[k] = g if grads[k] is None else grads[k] + g
+                elif wanted is None or id(target) in wanted.leaves:
+                    entry = late.get(id(target))
+                    late[id(target)] = target, g if entry is None else entry[1] + g
+                continue
+            number = target.number
+            found = waiting.get(number)
+            if found is None:
+                if wanted is not None and target not in wanted.needed and target not in wanted.inner:
+                    continue
+                grads = [None] * len(target.pattern.layouts)
+                grads[k] = g
+                waiting[number] = target, grads
+                heappush(heap, number)
+            else:
+                grads = found[1]
+                grads[k] = g if grads[k] is None else grads[k] + g
 
     before = native.set_grad_enabled(create_graph)
     try:
-        for root, g in zip(roots, gradients, strict=True):
-            send((root.node or root, root.output_nr), g)
+        send([(root.node or root, root.output_nr) for root in roots], gradients)
         while heap:
             node, grads = waiting.pop(heappop(heap))
-            if node.hooks is not None:
-                node.hooks.before(grads)
+            node_hooks = node.hooks
+            if node_hooks is not None:
+                node_hooks.before(grads)
             if wanted is not None:
                 wanted.collect(node, grads)
                 if node not in wanted.needed:
                     continue
-            results = node.rule.backward(node, grads)
-            if node.hooks is not None:
-                results = node.hooks.after(results, grads)
+            results = node.pattern.rule.backward(node, grads)
+            if node_hooks is not None:
+                results = node_hooks.after(results, grads)
             if not keep_graph:
                 node.release()
-            for edge, g in zip(node.edges, results, strict=True):
-                if edge is not None and g is not None:
-                    send(edge, g)
-        for leaf, g in late.items():
+            del grads  # so that a gradient which passed unchanged has one holder less
+            send(node.edges, results)
+        for leaf, g in late.values():
             _deliver(leaf, g, create_graph, wanted)
     finally:
         native.set_grad_enabled(before)
@@ -122,7 +125,7 @@ def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> No
     if own is not None:
         g = hooks.shared(hooks.run_tensor_hooks(own.before, g))
     if wanted is not None and not wanted.add:
-        for i in wanted.leaves[leaf]:
+        for i in wanted.leaves[id(leaf)]:
             wanted.found[i] = g
         return
     if leaf.gradient is None:
@@ -138,12 +141,11 @@ def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> No
 
 def _own(g: Any, layout: Layout) -> Any:
     """``g`` as a ``grad`` that nobody else can see or change: its memory if nobody else holds that, else a copy."""
-    wanted = like(layout)
-    if g.layout is wanted:
+    if g.layout is layout:
         holders = getrefcount(g.storage) - HELD_ONCE
         if holders == 0 or (holders == 1 and g.base is not None and getrefcount(g.base) == HELD_ONCE):
-            return native.new_tensor(wanted, g.storage, g.ptr)
-    return copied(g, wanted)
+            return native.new_tensor(layout, g.storage, g.ptr)
+    return copied(g, like(layout))
 
 
 class _Held:
@@ -182,6 +184,15 @@ def backward(
         RuntimeError: a tensor needs no gradient, has many cells and no entry in ``grad_tensors``, an entry of another
             shape, an input of another call, or values that were overwritten since.
     """
+    if create_graph:
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its "
+            "gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid "
+            "this. If you have to use this function, make sure to reset the .grad fields of your parameters to None "
+            "after use to break the cycle and avoid the leak.",
+            UserWarning,
+            stacklevel=3,
+        )
     if grad_variables is not None:
         grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     roots = _sequence(tensors)
@@ -258,8 +269,6 @@ def _grad(
 
 def _batched(roots: Sequence[Any], targets: Sequence[Any], given: Sequence[Any], keep: bool, *options: bool) -> Any:
     """One walk per entry of the first dimension of ``given``."""
-    from pellucid.operators.define import PUBLIC
-
     sizes = {g.layout.shape[0] for g in given if g is not None}
     if len(sizes) != 1:
         raise RuntimeError(f"grad(): batched grad_outputs must have one first dimension in common, not {sorted(sizes)}")
@@ -268,7 +277,10 @@ def _batched(roots: Sequence[Any], targets: Sequence[Any], given: Sequence[Any],
     for i in range(count):
         gradients = _starts(roots, [None if g is None else g[i] for g in given])
         rows.append(_grad(roots, targets, gradients, keep or i < count - 1, *options))
-    return tuple(None if column[0] is None else PUBLIC["stack"](column) for column in zip(*rows, strict=True))
+    return tuple(
+        None if column[0] is None else stacked(column, dense((count, *t.layout.shape), t.layout.dtype))
+        for t, column in zip(targets, zip(*rows, strict=True), strict=True)
+    )
 
 
 def _sequence(x: Any) -> tuple[Any, ...]:
@@ -287,6 +299,7 @@ def _starts(roots: Sequence[Any], given: Sequence[Any]) -> list[Any]:
                 "computed from requires a gradient, or it was computed under no_grad() or detached. Set "
                 "requires_grad=True on what you differentiate by, before the computation."
             )
+        recorded(root)  # a view whose base was written into finds its node
         layout = root.layout
         result.append(_implicit(layout) if g is None else _explicit(i, layout, g))
     return result
@@ -304,6 +317,11 @@ def _implicit(layout: Layout) -> Any:
             f"{layout.dtype}. Take .real, .imag or .abs(), or pass backward(gradient=...)."
         )
     return ones(like(layout))
+
+
+def ones_for(root: Any) -> Any:
+    """The gradient 1 of a tensor of one cell."""
+    return ones(like(root.layout))
 
 
 def _explicit(i: int, layout: Layout, g: Any) -> Any:

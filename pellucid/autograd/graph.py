@@ -94,22 +94,26 @@ class Node:
         """Call ``hook(gradients of results)`` before the node runs; it may return other ones."""
         return hooks_of(self).pre.add(hook)
 
-    def unpack(self) -> dict[int, Any]:
-        """The saved values by their number, after checking that nobody wrote into them.
+    def values(self) -> tuple[Any, ...]:
+        """The saved values, after checking that nobody wrote into them.
 
         Raises:
             RuntimeError: they were released by an earlier backward, or overwritten.
         """
-        kept = self.pattern.kept
-        if not kept:
-            return {}
+        if not self.pattern.kept:
+            return ()
         saved = self.saved
         if saved is None:
             self._complain_released()
-        for t, version in zip(saved, self.versions, strict=True):
-            if version >= 0 and t.storage.version != version:
-                self._complain_overwritten(t, version)
-        return dict(zip(kept, saved, strict=True))
+        versions = self.versions
+        for i, t in enumerate(saved):
+            if versions[i] >= 0 and t.storage.version != versions[i]:
+                self._complain_overwritten(t, versions[i])
+        return saved
+
+    def unpack(self) -> dict[int, Any]:
+        """The saved values by their number (see ``Rule.keep``); raises as ``values``."""
+        return dict(zip(self.pattern.kept, self.values(), strict=True))
 
     def _complain_released(self) -> NoReturn:
         raise RuntimeError(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pellucid.autograd.derived import differentiable_plan
+from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.fresh import copied, zeros
-from pellucid.autograd.graph import Node, Pattern, hooks_of, new_node, recorded, recorder
+from pellucid.autograd.graph import Node, hooks_of, new_node, recorded, recorder
 from pellucid.autograd.places import note_write
 from pellucid.autograd.views import attach, strided
 from pellucid.formula.expr import load
 from pellucid.formula.formula import Formula, Output
-from pellucid.layout import Layout, like
+from pellucid.layout import Layout, dense, like
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.runtime import native
 
@@ -32,7 +32,9 @@ def in_place(x: Any, write: Callable[[], Any], record: Record | None, *operands:
         write()
         return x
     dtype = x.layout.dtype
-    if not recorded(x, *operands) or not (dtype.is_floating_point or dtype.is_complex):
+    base = x.base
+    constant = base is not None and x.seen == -1 and base.tracked  # a view that the graph knows nothing of
+    if not (recorded(x, *operands) or constant) or not (dtype.is_floating_point or dtype.is_complex):
         write()
         note_write(x.storage)
         return x
@@ -198,8 +200,6 @@ def _clone_plan(source: Layout, result: Layout) -> Plan:
 def _assignment_plan(target: Layout, source: Layout) -> Any:
     formula = Formula("copy", target.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
     write = kernel_plan(formula, [source], tuple(target.shape), [target], in_place=True)
-    from pellucid.autograd.derived import DerivedRule
-
     rule = DerivedRule(formula, (source,), tuple(target.shape), None, "CopyBackwards")
     return write, recorder(rule, [target], [source])
 
@@ -211,3 +211,13 @@ _assignments: PlanTable = PlanTable(_assignment_plan)
 def _assign(part: Any, value: Any) -> None:
     write, record = _assignments[part.layout, value.layout]  # type: ignore[misc]
     in_place(part, lambda: write(part, value), record, value)
+
+
+def stacked(rows: Sequence[Any], layout: Layout) -> Any:
+    """The rows one after the other in a tensor of this dense layout, as a part of the graph."""
+    whole = zeros(layout)
+    if rows:
+        row = dense(layout.shape[1:], layout.dtype)
+        for i, value in enumerate(rows):
+            _assign(strided(whole, row, i * row.nbytes), value)
+    return whole

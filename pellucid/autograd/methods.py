@@ -8,14 +8,28 @@ from typing import Any
 from weakref import ref
 
 from pellucid.autograd import engine, hooks
-from pellucid.autograd.graph import Node
+from pellucid.autograd.graph import Node, hooks_of
+from pellucid.autograd.views import refresh
 from pellucid.errors import shape_text, tensor_text
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
 
 def _requires_grad(t: Tensor) -> bool:
-    return t.tracked
+    """Whether gradients are computed for this tensor; a view needs one if its base does."""
+    return t.tracked or (t.base is not None and t.base.tracked)
+
+
+def _grad_fn(t: Tensor) -> Node | None:
+    """The call that made this tensor, as a node of the graph; None for a leaf."""
+    if t.base is not None and t.seen != t.storage.version:
+        refresh(t)
+    return t.node
+
+
+def _is_leaf(t: Tensor) -> bool:
+    """Whether no recorded call made this tensor."""
+    return _grad_fn(t) is None
 
 
 def requires_grad_(t: Tensor, requires_grad: bool = True) -> Tensor:
@@ -41,6 +55,11 @@ def requires_grad_(t: Tensor, requires_grad: bool = True) -> Tensor:
 
 
 def _set_requires_grad(t: Tensor, value: bool) -> None:
+    if t.node is not None:
+        raise RuntimeError(
+            "you can only change requires_grad flags of leaf variables."
+            + ("" if value else " Use detach() for a tensor that takes no part in differentiation.")
+        )
     requires_grad_(t, value)
 
 
@@ -118,8 +137,9 @@ def detach_(t: Tensor) -> Tensor:
 
 
 def _data(t: Tensor) -> Tensor:
-    """The same cells outside of the graph."""
-    return detach(t)
+    """The same cells outside of the graph, with a version of their own: writes through it go unnoticed."""
+    storage = native.wrap(t.storage.ptr, t.storage.nbytes, t.storage)
+    return native.new_tensor(t.layout, storage, t.ptr)  # type: ignore[no-any-return]
 
 
 def _set_data(t: Tensor, value: Tensor) -> None:
@@ -133,12 +153,6 @@ def _set_data(t: Tensor, value: Tensor) -> None:
     t.layout, t.storage, t.ptr = value.layout, value.storage, value.ptr
 
 
-def _node_hooks(node: Node) -> hooks.NodeHooks:
-    if node.hooks is None:
-        node.hooks = hooks.NodeHooks()
-    return node.hooks
-
-
 def register_hook(t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> hooks.RemovableHandle:
     """Call ``hook(gradient)`` whenever the gradient of this tensor is computed; what it returns, if not None,
     takes the gradient's place.
@@ -150,7 +164,7 @@ def register_hook(t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> hooks.R
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if t.node is None:
         return hooks.of_leaf(t).before.add(hook)
-    return _node_hooks(t.node).results.setdefault(t.output_nr, hooks.HookDict()).add(hook)
+    return hooks_of(t.node).results.setdefault(t.output_nr, hooks.HookDict()).add(hook)
 
 
 def register_post_accumulate_grad_hook(t: Tensor, hook: Callable[[Tensor], None]) -> hooks.RemovableHandle:
@@ -167,7 +181,7 @@ def retain_grad(t: Tensor) -> None:
     if not t.requires_grad:  # type: ignore[attr-defined]
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if t.node is not None and not t.retains_grad:  # type: ignore[attr-defined]
-        _node_hooks(t.node).retained[t.output_nr] = ref(t)
+        hooks_of(t.node).retained[t.output_nr] = ref(t)
 
 
 def _retains_grad(t: Tensor) -> bool:
@@ -175,6 +189,8 @@ def _retains_grad(t: Tensor) -> bool:
     return own is not None and own() is t
 
 
+Tensor.grad_fn = property(_grad_fn)  # type: ignore[attr-defined]
+Tensor.is_leaf = property(_is_leaf)  # type: ignore[attr-defined]
 Tensor.requires_grad = property(_requires_grad, _set_requires_grad)  # type: ignore[attr-defined]
 Tensor.grad = property(_grad, _set_grad, _delete_grad)  # type: ignore[attr-defined]
 Tensor.data = property(_data, _set_data)  # type: ignore[attr-defined]

@@ -105,22 +105,31 @@ class Accumulator:
     def __init__(self, kernel: KernelPlace, reducer: Reducer, width: int) -> None:
         self.k, self.w, self.reducer, self.width = kernel, kernel.writer, reducer, width
         self.emitter = Emitter(kernel, width)
-        self.types = [vector(register_type(d), width) for d in reducer.dtypes]
-        self.slots = [self.w.slot(t) for t in self.types]
+        self.types = [vector(register_type(d.to_real()), width) for d in reducer.dtypes]
+        # A complex state is kept as its two parts.
+        self.slots = [
+            [self.w.slot(t) for _ in range(2 if d.is_complex else 1)]
+            for t, d in zip(self.types, reducer.dtypes, strict=True)
+        ]
         self.reset()
 
     def reset(self) -> None:
-        for e, type_, slot in zip(self.reducer.identity, self.types, self.slots, strict=True):
-            self.w.write(type_, self.emitter.constant(e.data, e.dtype), slot)
+        self.write([self.emitter.value(e) for e in self.reducer.identity])
 
     def values(self) -> list[Value]:
-        return [self.w.read(t, s) for t, s in zip(self.types, self.slots, strict=True)]
+        found: list[Value] = []
+        for t, slots in zip(self.types, self.slots, strict=True):
+            parts = [self.w.read(t, s) for s in slots]
+            found.append(parts[0] if len(parts) == 1 else (parts[0], parts[1]))
+        return found
+
+    def write(self, values: list[Value]) -> None:
+        for value, type_, slots in zip(values, self.types, self.slots, strict=True):
+            for part, slot in zip((value,) if isinstance(value, str) else value, slots, strict=True):
+                self.w.write(type_, part, slot)
 
     def merge(self, other: list[Value]) -> None:
-        merged = merge(self.k, self.reducer, self.width, self.values(), other)
-        for value, type_, slot in zip(merged, self.types, self.slots, strict=True):
-            assert isinstance(value, str)
-            self.w.write(type_, value, slot)
+        self.write(merge(self.k, self.reducer, self.width, self.values(), other))
 
     def states(self, stage: Fold) -> dict[Expr, Value]:
         return dict(zip(stage.states, self.values(), strict=True))

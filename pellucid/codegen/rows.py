@@ -7,7 +7,7 @@ from pellucid.codegen.emit import Emitter, Value
 from pellucid.codegen.ir import register_type, vector
 from pellucid.codegen.place import Accumulator, merge
 from pellucid.dtypes import DType
-from pellucid.formula.expr import Expr
+from pellucid.formula.expr import Expr, Number, const
 from pellucid.formula.formula import Fold, Formula, Output, Reducer
 
 
@@ -82,6 +82,12 @@ class RowLoops:
             part.merge(own)
 
     def masked(self, emitter: Emitter, value: Value, identity: Expr) -> Value:
+        if isinstance(value, tuple):
+            real, imaginary = (const(v, identity.dtype.to_real()) for v in _parts(identity.data))
+            return self._masked(emitter, value[0], real), self._masked(emitter, value[1], imaginary)
+        return self._masked(emitter, value, identity)
+
+    def _masked(self, emitter: Emitter, value: str, identity: Expr) -> str:
         type_ = emitter.type_of(identity.dtype)
         mask = f"{vector('i1', emitter.width)} {emitter.mask}"
         neutral = emitter.constant(identity.data, identity.dtype)
@@ -105,6 +111,12 @@ class RowLoops:
         return values
 
     def _shuffle(self, value: Value, dtype: DType, width: int, half: int, picks: str) -> Value:
+        if isinstance(value, tuple):
+            real, imaginary = (self._pick(v, dtype.to_real(), width, half, picks) for v in value)
+            return real, imaginary
+        return self._pick(value, dtype, width, half, picks)
+
+    def _pick(self, value: str, dtype: DType, width: int, half: int, picks: str) -> str:
         type_ = vector(register_type(dtype), width)
         if half == 1:
             return self.w.let(f"extractelement {type_} {value}, i64 {picks.split()[1]}")
@@ -127,3 +139,8 @@ class RowLoops:
                         k.store(i, value, emitter)
 
             k.lanes(*k.row_bounds(axes[-1]), body)
+
+
+def _parts(value: Number) -> tuple[float, float]:
+    number = complex(value)
+    return number.real, number.imag

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 
-from pellucid.dtypes import DType
-from pellucid.formula.expr import Expr, compare, node, select, unary
+from pellucid.dtypes import DType, float64
+from pellucid.formula.expr import Expr, compare, const, copysign, maximum, minimum, node, select, unary
 
 Pair = tuple[Expr, Expr]
 
@@ -47,23 +48,183 @@ def exponential(a: Pair) -> Pair:
 
 
 def logarithm(a: Pair) -> Pair:
-    return unary("log", magnitude(a)), node("atan2", (a[1], a[0]), a[0].dtype)
+    return unary("log", magnitude(a)), atan2(a[1], a[0])
 
 
 def magnitude(a: Pair) -> Expr:
     return node("hypot", a, a[0].dtype)
 
 
+def one_like(a: Pair) -> Pair:
+    return const(1.0, a[0].dtype), const(0.0, a[0].dtype)
+
+
+def plus(a: Pair, b: Pair) -> Pair:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def minus(a: Pair, b: Pair) -> Pair:
+    return a[0] - b[0], a[1] - b[1]
+
+
+def scaled(a: Pair, factor: float) -> Pair:
+    return a[0] * factor, a[1] * factor
+
+
+def times_i(a: Pair) -> Pair:
+    return -a[1], a[0]
+
+
+def times_minus_i(a: Pair) -> Pair:
+    return a[1], -a[0]
+
+
+def square_root(a: Pair) -> Pair:
+    """The root with a positive real part; the sign of the imaginary part stays."""
+    x, y = a
+    t = unary("sqrt", (unary("abs", x) + magnitude(a)) * 0.5)
+    zero = t.equals(0.0)
+    other = unary("abs", y) / select(zero, 1.0, t + t)
+    right = x >= 0.0
+    return select(right, t, other), copysign(select(right, other, t), y)
+
+
+def inverse_root(a: Pair) -> Pair:
+    return divide(one_like(a), square_root(a))
+
+
+def logarithm_plus_1(a: Pair) -> Pair:
+    x, y = a
+    near = (unary("abs", x) < 0.5) & (unary("abs", y) < 0.5)
+    far = unary("log", magnitude((x + 1.0, y)))
+    return select(near, unary("log1p", x * (x + 2.0) + y * y) * 0.5, far), atan2(y, x + 1.0)
+
+
+def exponential_minus_1(a: Pair) -> Pair:
+    x, y = a
+    half = unary("sin", y * 0.5)
+    return unary("expm1", x) * unary("cos", y) - half * half * 2.0, unary("exp", x) * unary("sin", y)
+
+
+def logistic(a: Pair) -> Pair:
+    return divide(one_like(a), plus(one_like(a), exponential((-a[0], -a[1]))))
+
+
+def sine(a: Pair) -> Pair:
+    x, y = a
+    return unary("sin", x) * unary("cosh", y), unary("cos", x) * unary("sinh", y)
+
+
+def cosine(a: Pair) -> Pair:
+    x, y = a
+    return unary("cos", x) * unary("cosh", y), -(unary("sin", x) * unary("sinh", y))
+
+
+def hyperbolic_sine(a: Pair) -> Pair:
+    x, y = a
+    return unary("sinh", x) * unary("cos", y), unary("cosh", x) * unary("sin", y)
+
+
+def hyperbolic_cosine(a: Pair) -> Pair:
+    x, y = a
+    return unary("cosh", x) * unary("cos", y), unary("sinh", x) * unary("sin", y)
+
+
+def hyperbolic_tangent(a: Pair) -> Pair:
+    """Kahan's form; far out it is 1, so the square of sinh need not overflow."""
+    far = 300.0 if a[0].dtype is float64 else 40.0
+    x, t = maximum(minimum(a[0], far), -far), unary("tan", a[1])
+    s, beta = unary("sinh", x), t * t + 1.0
+    below = beta * s * s + 1.0
+    return beta * unary("sqrt", s * s + 1.0) * s / below, t / below
+
+
+def tangent(a: Pair) -> Pair:
+    return times_minus_i(hyperbolic_tangent(times_i(a)))
+
+
+def inverse_hyperbolic_tangent(a: Pair) -> Pair:
+    """Computed on the right, where nothing cancels in the logarithm; the function is odd."""
+    x, y = unary("abs", a[0]), a[1]
+    left = 1.0 - x
+    re = unary("log1p", x * 4.0 / (left * left + y * y)) * 0.25
+    return copysign(re, a[0]), atan2(y * 2.0, left * (x + 1.0) - y * y) * 0.5
+
+
+def inverse_tangent(a: Pair) -> Pair:
+    return times_minus_i(inverse_hyperbolic_tangent(times_i(a)))
+
+
+def _roots(a: Pair) -> tuple[Pair, Pair]:
+    return square_root(minus(one_like(a), a)), square_root(plus(one_like(a), a))
+
+
+def inverse_sine(a: Pair) -> Pair:
+    p, q = _roots(a)
+    return atan2(a[0], p[0] * q[0] - p[1] * q[1]), unary("asinh", p[0] * q[1] - p[1] * q[0])
+
+
+def inverse_cosine(a: Pair) -> Pair:
+    p, q = _roots(a)
+    return atan2(p[0], q[0]) * 2.0, unary("asinh", q[0] * p[1] - q[1] * p[0])
+
+
+def inverse_hyperbolic_sine(a: Pair) -> Pair:
+    return times_minus_i(inverse_sine(times_i(a)))
+
+
+def inverse_hyperbolic_cosine(a: Pair) -> Pair:
+    p, q = square_root(minus(a, one_like(a))), square_root(plus(a, one_like(a)))
+    return unary("asinh", p[0] * q[0] + p[1] * q[1]), atan2(p[1], q[0]) * 2.0
+
+
+def power(a: Pair, b: Pair) -> Pair:
+    """``exp(b log(a))`` in float64, since the logarithm is multiplied; 0 to the 0 is 1, to anything else 0."""
+    narrow = a[0].dtype
+    a, b = (a[0].cast(float64), a[1].cast(float64)), (b[0].cast(float64), b[1].cast(float64))
+    zero = a[0].equals(0.0) & a[1].equals(0.0)
+    nothing = b[0].equals(0.0) & b[1].equals(0.0)
+    safe = select(zero, 1.0, a[0]), a[1]
+    re, im = exponential(multiply(b, logarithm(safe)))
+    re, im = select(zero, 0.0, re), select(zero, 0.0, im)
+    return select(nothing, 1.0, re).cast(narrow), select(nothing, 0.0, im).cast(narrow)
+
+
+def atan2(y: Expr, x: Expr) -> Expr:
+    return node("atan2", (y, x), y.dtype)
+
+
 _PAIRWISE: dict[str, Callable[..., Pair]] = {
-    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
-    "sub": lambda a, b: (a[0] - b[0], a[1] - b[1]),
+    "add": plus,
+    "sub": minus,
     "mul": multiply,
     "div": divide,
     "neg": lambda a: (-a[0], -a[1]),
     "conj": lambda a: (a[0], -a[1]),
+    "reciprocal": lambda a: divide(one_like(a), a),
+    "sqrt": square_root,
+    "rsqrt": inverse_root,
     "exp": exponential,
+    "exp2": lambda a: exponential(scaled(a, log(2.0))),
+    "expm1": exponential_minus_1,
     "log": logarithm,
-    "reciprocal": lambda a: divide((a[0] * 0.0 + 1.0, a[0] * 0.0), a),
+    "log2": lambda a: scaled(logarithm(a), 1.0 / log(2.0)),
+    "log10": lambda a: scaled(logarithm(a), 1.0 / log(10.0)),
+    "log1p": logarithm_plus_1,
+    "sigmoid": logistic,
+    "pow": power,
+    "sin": sine,
+    "cos": cosine,
+    "tan": tangent,
+    "sinh": hyperbolic_sine,
+    "cosh": hyperbolic_cosine,
+    "tanh": hyperbolic_tangent,
+    "asin": inverse_sine,
+    "acos": inverse_cosine,
+    "atan": inverse_tangent,
+    "asinh": inverse_hyperbolic_sine,
+    "acosh": inverse_hyperbolic_cosine,
+    "atanh": inverse_hyperbolic_tangent,
 }
 
 

@@ -48,9 +48,11 @@ def _extreme(g: Expr, a: Expr, b: Expr, a_wins: Expr) -> tuple[Expr, Expr]:
 
 
 def _power(g: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr]:
-    by_base = select(b.equals(0.0), 0.0, g * b * node("pow", (a, b - 1.0), a.dtype))
-    nothing = a.equals(0.0) & (b >= 0.0)
-    by_exponent = select(nothing, 0.0, g * node("pow", (a, b), a.dtype) * unary("log", a))
+    zero, one = _zero(b), const(1.0, b.dtype)
+    by_base = select(b.equals(zero), _zero(g), g * conjugate(b * node("pow", (a, b - one), a.dtype)))
+    positive = node("real", (b,), b.dtype.to_real()) >= 0.0 if b.dtype.is_complex else b >= 0.0
+    nothing = a.equals(zero) & positive
+    by_exponent = select(nothing, _zero(g), g * conjugate(node("pow", (a, b), a.dtype) * unary("log", a)))
     return by_base, by_exponent
 
 
@@ -73,8 +75,58 @@ def _atan2(g: Expr, y: Expr, x: Expr) -> tuple[Expr, Expr]:
     return g * x / norm, -(g * y / norm)
 
 
+def _copysign(g: Expr, a: Expr, b: Expr) -> tuple[Expr, None]:
+    """The sign is what counts; 0 has no direction to go."""
+    signs = copysign(const(1.0, a.dtype), b) * copysign(const(1.0, a.dtype), a)
+    return select(a.equals(0.0), 0.0, g * signs), None
+
+
+# Derivatives of functions of one operand.
+DERIVATIVES: dict[str, Callable[[Expr], Expr]] = {
+    "exp": lambda a: unary("exp", a),
+    "exp2": lambda a: unary("exp2", a) * log(2.0),
+    "expm1": lambda a: unary("exp", a),
+    "sin": lambda a: unary("cos", a),
+    "cos": lambda a: -unary("sin", a),
+    "tan": lambda a: unary("tan", a) * unary("tan", a) + 1.0,
+    "asin": lambda a: unary("rsqrt", 1.0 - a * a),
+    "acos": lambda a: -unary("rsqrt", 1.0 - a * a),
+    "sinh": lambda a: unary("cosh", a),
+    "cosh": lambda a: unary("sinh", a),
+    "tanh": lambda a: 1.0 - unary("tanh", a) * unary("tanh", a),
+    "asinh": lambda a: unary("rsqrt", a * a + 1.0),
+    # As a product: on the complex plane the square root of the product has other cuts.
+    "acosh": lambda a: unary("rsqrt", a - 1.0) * unary("rsqrt", a + 1.0),
+    "erf": lambda a: unary("exp", -(a * a)) * (2.0 / sqrt(pi)),
+    "erfc": lambda a: unary("exp", -(a * a)) * (-2.0 / sqrt(pi)),
+    "sigmoid": lambda a: unary("sigmoid", a) * (1.0 - unary("sigmoid", a)),
+    "rsqrt": lambda a: unary("rsqrt", a) * unary("rsqrt", a) * unary("rsqrt", a) * -0.5,
+    "reciprocal": lambda a: -(unary("reciprocal", a) * unary("reciprocal", a)),
+}
+# What to divide by, where that is simpler.
+RECIPROCALS: dict[str, Callable[[Expr], Expr]] = {
+    "sqrt": lambda a: unary("sqrt", a) * 2.0,
+    "log": lambda a: a,
+    "log2": lambda a: a * log(2.0),
+    "log10": lambda a: a * log(10.0),
+    "log1p": lambda a: a + 1.0,
+    "atan": lambda a: a * a + 1.0,
+    "atanh": lambda a: 1.0 - a * a,
+}
+
+
+def _times(derivative: Callable[[Expr], Expr]) -> Rule:
+    return lambda g, a: (g * conjugate(derivative(a)),)
+
+
+def _over(reciprocal: Callable[[Expr], Expr]) -> Rule:
+    return lambda g, a: (g / conjugate(reciprocal(a)),)
+
+
 # gradient of the node, its arguments -> gradients of the arguments
 RULES: dict[str, Rule] = {
+    **{name: _times(d) for name, d in DERIVATIVES.items()},
+    **{name: _over(d) for name, d in RECIPROCALS.items()},
     "add": lambda g, a, b: (g, g),
     "sub": lambda g, a, b: (g, -g),
     "mul": lambda g, a, b: (g * conjugate(b), g * conjugate(a)),
@@ -82,42 +134,17 @@ RULES: dict[str, Rule] = {
     "fma": lambda g, a, b, c: (g * b, g * a, g),
     "neg": lambda g, a: (-g,),
     "abs": lambda g, a: (g * _sign(a),) if not a.dtype.is_complex else (_complex_sign(g, a),),
-    "sqrt": lambda g, a: (g / (unary("sqrt", a) * 2.0),),
-    "rsqrt": lambda g, a: (g * -0.5 * unary("rsqrt", a) * unary("rsqrt", a) * unary("rsqrt", a),),
     "relu": lambda g, a: (select(unary("relu", a) > 0.0, g, 0.0),),
-    "reciprocal": lambda g, a: (-(g * conjugate(unary("reciprocal", a) * unary("reciprocal", a))),),
     "min": lambda g, a, b: _extreme(g, a, b, a < b),
     "max": lambda g, a, b: _extreme(g, a, b, a > b),
     "select": lambda g, c, a, b: (None, select(c, g, _zero(g)), select(c, _zero(g), g)),
     "cast": _cast,
-    "copysign": lambda g, a, b: (g * copysign(const(1.0, a.dtype), b) * copysign(const(1.0, a.dtype), a), None),
+    "copysign": _copysign,
     "rem": lambda g, a, b: (g, -(g * unary("trunc", a / b))),
     "floor": lambda g, a: (None,),
     "ceil": lambda g, a: (None,),
     "trunc": lambda g, a: (None,),
     "round": lambda g, a: (None,),
-    "exp": lambda g, a: (g * conjugate(unary("exp", a)),),
-    "exp2": lambda g, a: (g * unary("exp2", a) * log(2.0),),
-    "expm1": lambda g, a: (g * unary("exp", a),),
-    "log": lambda g, a: (g / conjugate(a),),
-    "log2": lambda g, a: (g / (a * log(2.0)),),
-    "log10": lambda g, a: (g / (a * log(10.0)),),
-    "log1p": lambda g, a: (g / (a + 1.0),),
-    "sin": lambda g, a: (g * conjugate(unary("cos", a)),),
-    "cos": lambda g, a: (-(g * conjugate(unary("sin", a))),),
-    "tan": lambda g, a: (g * (unary("tan", a) * unary("tan", a) + 1.0),),
-    "asin": lambda g, a: (g * unary("rsqrt", 1.0 - a * a),),
-    "acos": lambda g, a: (-(g * unary("rsqrt", 1.0 - a * a)),),
-    "atan": lambda g, a: (g / (a * a + 1.0),),
-    "sinh": lambda g, a: (g * unary("cosh", a),),
-    "cosh": lambda g, a: (g * unary("sinh", a),),
-    "tanh": lambda g, a: (g * (1.0 - unary("tanh", a) * unary("tanh", a)),),
-    "asinh": lambda g, a: (g * unary("rsqrt", a * a + 1.0),),
-    "acosh": lambda g, a: (g * unary("rsqrt", a * a - 1.0),),
-    "atanh": lambda g, a: (g / (1.0 - a * a),),
-    "erf": lambda g, a: (g * (2.0 / sqrt(pi)) * unary("exp", -(a * a)),),
-    "erfc": lambda g, a: (g * (-2.0 / sqrt(pi)) * unary("exp", -(a * a)),),
-    "sigmoid": lambda g, a: (g * unary("sigmoid", a) * (1.0 - unary("sigmoid", a)),),
     "pow": _power,
     "atan2": _atan2,
     "hypot": lambda g, a, b: (g * a / node("hypot", (a, b), a.dtype), g * b / node("hypot", (a, b), a.dtype)),

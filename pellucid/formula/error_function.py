@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.dtypes import float32, float64
-from pellucid.formula.coefficients import ERF_24, ERF_53, ERF_TAIL_24, ERFC_53, ERFC_53_LOW
+from pellucid.formula.coefficients import ERF_24, ERF_53, ERF_TAIL_24, ERFC_24, ERFC_53, ERFC_53_LOW, EXP_24
 from pellucid.formula.exponential import reduce, scale, small_exp, small_expm1
 from pellucid.formula.expr import Expr, const, copysign, fma, select, unary
 from pellucid.formula.floats import at_most, fast_two_sum, format_of, polynomial, quotient, two_product
@@ -14,7 +14,7 @@ ERF_NEAR = {float32: 0.921875, float64: 1.0}
 # From here on erf rounds to one.
 ERF_IS_ONE = 3.95
 # Beyond, erfc is zero.
-ERFC_IS_ZERO = 27.5
+ERFC_IS_ZERO = {float32: 12.0, float64: 27.5}
 
 
 def erf(x: Expr) -> Expr:
@@ -33,10 +33,26 @@ def erf(x: Expr) -> Expr:
 
 def erfc(x: Expr) -> Expr:
     """1 - x - x P(x^2) for |x| < 3/4, with 1 - x as a pair; erfc(|x|) or 2 - erfc(|x|) outside."""
+    if x.dtype is float32:
+        return erfc_of_float32(x.cast(float64)).cast(float32)
     start, start_low = fast_two_sum(const(1.0, x.dtype), -x)
     near = start + fma(polynomial(x * x, ERF_53), -x, start_low)
     tail = erfc_of_magnitude(x)
     return select(unary("abs", x) < 0.75, near, select(x < 0.0, 2.0 - tail, tail))
+
+
+def erfc_of_float32(x: Expr) -> Expr:
+    """The same in float64 to 26 bits, where neither a^2 nor the quotient nor 2^n needs care."""
+    near = 1.0 - fma(polynomial(x * x, ERF_24), x, x)
+    a = at_most(unary("abs", x), ERFC_IS_ZERO[float32])
+    reduced = reduce(-(a * a), format_of(x).bias)
+    r = reduced.r
+    power = fma(fma(polynomial(r, EXP_24), r, 1.0), r, 1.0) * format_of(x).exponent_field(reduced.field)
+    # (a - 4) / (a + 4) and 1 / (1 + 2 a) with one division.
+    inverse = 1.0 / ((a + 4.0) * fma(a, 2.0, 1.0))
+    t = (a - 4.0) * (fma(a, 2.0, 1.0) * inverse)
+    tail = power * polynomial(t, ERFC_24) * ((a + 4.0) * inverse)
+    return select(unary("abs", x) < 0.5, near, select(x < 0.0, 2.0 - tail, tail))
 
 
 def erfc_of_magnitude(x: Expr) -> Expr:
@@ -45,7 +61,7 @@ def erfc_of_magnitude(x: Expr) -> Expr:
     The mapping is that of M. Shepherd & J. Laframboise (Math. Comp. 36, 1981). a^2 is needed to more places than a
     float has, since the error of an exponent is the relative error of the power.
     """
-    a = at_most(unary("abs", x), ERFC_IS_ZERO)
+    a = at_most(unary("abs", x), ERFC_IS_ZERO[float64])
     square, square_low = two_product(a, a)
     reduced = reduce(-square, 2 * format_of(x).bias)
     # The last step of Horner's rule keeps what it rounds away.

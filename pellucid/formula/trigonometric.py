@@ -2,11 +2,11 @@
 
 The angle is reduced to x = (4 i + quadrant + turn) pi/2 with |turn| <= 1/2. For large x that takes many digits of
 2/pi, but not all of them: those whose product with x is a multiple of four quarter turns do not count, and those
-far behind are too small (M. Payne & R. Hanek, 1983). So for every sixteen exponents a table row holds the digits
-that count, as floats of 53 bits one after the other, and the products with x are added up without loss. Small x
-takes the same way, which costs less than evaluating two ways and choosing.
+far behind are too small (M. Payne & R. Hanek, 1983). So for every range of exponents the digits that count are kept
+as floats of 53 bits, one after the other, and the products with x are added up without loss. Small x takes the same
+way, which costs less than evaluating two ways and choosing.
 
-float32 is computed in float64: an x of 24 bits needs two floats of 2/pi, one of 53 bits four.
+float32 is computed in float64: an x of 24 bits needs two floats of 2/pi and five ranges, one of 53 bits needs four.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 
 from pellucid.dtypes import float64, int64
 from pellucid.formula.coefficients import COS_24, COS_53, SIN_24, SIN_53
-from pellucid.formula.expr import Expr, fma, select, table, unary
+from pellucid.formula.expr import Expr, const, fma, select, table, unary
 from pellucid.formula.floats import (
     PI_2,
     Pair,
@@ -31,10 +31,12 @@ from pellucid.formula.floats import (
     two_sum,
 )
 
-# A row of the tables covers this many exponents; row j those from ROW * j - ROW / 2 on.
-ROW = 16
-# From this row on the digits would be denormal: they are held times SCALE, and x is divided by it.
-SCALED_ROW = 33
+# Ranges of exponents, by the exponent they begin with. A wider one would leave too few bits behind the point.
+RANGES_24 = (0, 44, 65, 86, 107)
+RANGE_53 = 16
+RANGES_53 = tuple(range(-RANGE_53 // 2, 1024, RANGE_53))
+# From this exponent on the digits for float64 would be denormal: they are held times SCALE, and x is divided by it.
+SCALED = 520
 SCALE = 2.0**400
 
 
@@ -56,43 +58,41 @@ def two_over_pi() -> Fraction:
 
 
 @cache
-def digits(bits: int, last_exponent: int, pieces: int) -> tuple[tuple[float, ...], ...]:
-    """Column k holds piece k of 2/pi for every row, for numbers of ``bits`` bits below 2**(last_exponent + 1)."""
+def digits(bits: int, ranges: tuple[int, ...], pieces: int) -> tuple[tuple[float, ...], ...]:
+    """Column k holds piece k of 2/pi for every range, for numbers x of ``bits`` bits."""
     columns: list[list[float]] = [[] for _ in range(pieces)]
-    for row in range((last_exponent + ROW // 2) // ROW + 1):
-        # The last bit of x weighs at least this much in the row; times a multiple of ``whole`` it makes full turns.
-        last_bit = ROW * row - ROW // 2 - (bits - 1)
-        whole = Fraction(2) ** (2 - last_bit)
-        rest = two_over_pi() % whole * (Fraction(SCALE) if row >= SCALED_ROW else 1)
+    for start in ranges:
+        # The last bit of x weighs at least 2^(start - bits + 1); times a multiple of ``whole`` it makes full turns.
+        whole = Fraction(2) ** (2 - (start - bits + 1))
+        rest = two_over_pi() % whole * (Fraction(SCALE) if start >= SCALED else 1)
         for column in columns:
             column.append(float(rest))
             rest -= Fraction(column[-1])
     return tuple(map(tuple, columns))
 
 
-def pieces_of_two_over_pi(x: Expr, bits: int, last_exponent: int, pieces: int) -> list[Expr]:
-    """The digits of 2/pi that count for x (float64; infinity and NaN get some row)."""
-    first = at_least(unary("abs", x), 1.0).bitcast(int64)
-    row = (first - ((1023 - ROW // 2) << 52)) >> 56
-    columns = digits(bits, last_exponent, pieces)
-    if len(columns[0]) < 64:
-        row = row & 15
-    return [table(column, float64, row) for column in columns]
-
-
 def turns_of_float32(x: Expr) -> tuple[Expr, Expr]:
     """turn and quadrant (an int64 whose low bits count) of a float64 that holds a float32."""
-    first, second = pieces_of_two_over_pi(x, 24, 127, 2)
+    size = unary("abs", x)
+    first, second = (const(column[-1], float64) for column in digits(24, RANGES_24, 2))
+    for k in reversed(range(1, len(RANGES_24))):
+        below = size < 2.0 ** RANGES_24[k]
+        first, second = (
+            select(below, column[k - 1], piece)
+            for column, piece in zip(digits(24, RANGES_24, 2), (first, second), strict=True)
+        )
     product, error = two_product(x, first)
     whole, quadrant = nearest(product)
-    # Both terms of the sum are multiples of 2^-51 unless x is small: nothing is lost.
     return fma(x, second, (product - whole) + error), quadrant
 
 
 def turns_of_float64(x: Expr) -> tuple[Pair, Expr]:
     """The same for a float64, turn as a pair."""
-    c0, c1, c2, c3 = pieces_of_two_over_pi(x, 53, 1023, 4)
-    x = select(unary("abs", x) < 2.0 ** (ROW * SCALED_ROW - ROW // 2), x, x * (1 / SCALE))
+    size = unary("abs", x)
+    # The exponent field, counted from the first range on; that of infinity and NaN is still in the last one.
+    row = (at_least(size, 1.0).bitcast(int64) - ((1023 + RANGES_53[0]) << 52)) >> 56
+    c0, c1, c2, c3 = (table(column, float64, row) for column in digits(53, RANGES_53, 4))
+    x = select(size < 2.0**SCALED, x, x * (1 / SCALE))
     p0, e0 = two_product(x, c0)
     p1, e1 = two_product(x, c1)
     p2, e2 = two_product(x, c2)

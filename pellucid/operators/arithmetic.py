@@ -27,6 +27,7 @@ from pellucid.operators.pointwise import (
     reflected,
     require_tensor,
     unary,
+    working,
 )
 from pellucid.plan import Operand
 from pellucid.tensor import Tensor
@@ -143,7 +144,11 @@ alias("multiply", mul)
 
 
 def truncated_quotient(a: Expr, b: Expr) -> Expr:
-    return E.unary("trunc", a / b) if a.dtype.is_floating_point else a / b
+    """The quotient, rounded to the dtype, then toward zero."""
+    if not a.dtype.is_floating_point:
+        return a / b
+    wide = working(a.dtype)
+    return E.unary("trunc", (a.cast(wide) / b.cast(wide)).cast(a.dtype).cast(wide))
 
 
 def floored_quotient(a: Expr, b: Expr) -> Expr:
@@ -176,7 +181,7 @@ def floored_remainder(a: Expr, b: Expr) -> Expr:
 _div = Pointwise("div", lambda a, b: a / b, FLOAT)
 _div_trunc = Pointwise(
     "div", truncated_quotient, SAME,
-    takes="uif", kernel="div_trunc_cpu", node_name="DivBackward2", gradient="zero",
+    takes="uif", kernel="div_trunc_cpu", node_name="DivBackward2", gradient="zero", stored=True,
 )  # fmt: skip
 _div_floor = Pointwise(
     "div", floored_quotient, SAME,
@@ -240,7 +245,7 @@ remainder = binary(
     "remainder", floored_remainder, SAME,
     "Python's ``%``: what is left of ``input`` by whole multiples of ``other``, with the sign of ``other``.\n\n"
     "Raises:\n    RuntimeError: an integer is divided by zero.",
-    numbers="either", takes="uif", kernel="remainder_cpu",
+    numbers="one", takes="uif", kernel="remainder_cpu",
     node_name=lambda a, b: f"RemainderBackward{int(isinstance(b, Layout))}",
 )  # fmt: skip
 fmod = binary(

@@ -26,7 +26,7 @@ def _bits(
     name: str, short: str, expression: Callable[[Expr, Expr], Expr], doc: str, takes: str = "bui", kernel: str = ""
 ) -> Any:
     function = binary(
-        name, expression, SAME, doc, numbers="either", takes=takes, kernel=kernel or f"{name}_cpu"
+        name, expression, SAME, doc, numbers="one", takes=takes, kernel=kernel or f"{name}_cpu"
     )
     op = function.operator  # type: ignore[attr-defined]
     dunder(short, infix(op))
@@ -106,7 +106,7 @@ def _whole_numbers(name: str, compute: Any, doc: str) -> None:
         return deliver(result, out, name)  # type: ignore[no-any-return]
 
     def in_place_form(input: Tensor, other: Tensor) -> Tensor:
-        return function(input, other, out=input)
+        return input.copy_(function(input, other))  # type: ignore[attr-defined, no-any-return]
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

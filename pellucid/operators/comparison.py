@@ -15,7 +15,6 @@ from pellucid.operators.pointwise import (
     BOOL,
     Pointwise,
     alias,
-
     binary,
     dunder,
     infix,

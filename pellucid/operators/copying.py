@@ -10,6 +10,7 @@ import numpy as np
 from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.graph import recorder
 from pellucid.autograd.inplace import in_place
+from pellucid.autograd.places import note_write
 from pellucid.dtypes import DType, bool_, complex128, float64, int64
 from pellucid.errors import shape_text
 from pellucid.formula.expr import load, scalar
@@ -103,9 +104,11 @@ def _copy_plan(target: Layout, source: Layout) -> Plan:
         record = recorder(rule, [target], (source,))
 
     def plan(x: Tensor, y: Tensor) -> Any:
-        if x.tracked or y.tracked:
+        if x.tracked or y.tracked or x.base is not None:
             return in_place(x, lambda: write(x, y), record, y)
-        return write(x, y)
+        write(x, y)
+        note_write(x.storage)
+        return x
 
     return plan
 
@@ -238,7 +241,11 @@ def _fill_plan(target: Layout, kind: type) -> Plan:
         record = recorder(rule, [target], (kind,))
 
     def plan(x: Tensor, value: Any) -> Any:
-        return in_place(x, lambda: write(x, value), record, value) if x.tracked else write(x, value)
+        if x.tracked or x.base is not None:
+            return in_place(x, lambda: write(x, value), record, value)
+        write(x, value)
+        note_write(x.storage)
+        return x
 
     return plan
 

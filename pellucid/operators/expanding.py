@@ -41,7 +41,7 @@ def _expand_plan(x: Layout, wanted: tuple[int, ...]) -> Plan:
             )
     sizes = tuple(shape)
     pull = formula_pullback(Formula("expand", len(sizes), (Output(load(0, x.dtype)),)), x, sizes, "ExpandBackward0")
-    return view_plan("Expand", x, (expanded(x, sizes), 0), pull)
+    return view_plan("ExpandBackward0", x, (expanded(x, sizes), 0), pull)
 
 
 _expands = PlanTable(_expand_plan)

@@ -91,14 +91,14 @@ def _value_plan(name: str, op: str, x: Layout, dim: Dims, keepdim: bool) -> Plan
         fold = Fold(folding(op, inner), (walk.element(x.dtype).cast(inner),), 0)
         return Formula(name, walk.rank, (Output(fold.states[0].cast(x.dtype), False, walk.axes),), walk.row, (fold,))
 
-    rule = WrittenRule(name, (1, 0), partial(_share, dims, keepdim))
+    rule = WrittenRule(name, (1, 0), partial(share, dims, keepdim))
     return fold_plan(formula_of, x, dims, keepdim, rule=rule)
 
 
 _values = PlanTable(_value_plan)
 
 
-def _share(dims: tuple[int, ...], keepdim: bool, grad: Any, x: Any, result: Any) -> Any:
+def share(dims: tuple[int, ...], keepdim: bool, grad: Any, x: Any, result: Any) -> Any:
     """The gradient of an extreme, in equal shares to all the cells that have its value."""
     return _shares[grad.layout, x.layout, result.layout, dims, keepdim](grad, x, result)
 
@@ -193,14 +193,14 @@ def _pair_plan(op: str, x: Layout, dim: int, keepdim: bool) -> Plan:
     if x.shape and x.shape[d] == 0:
         require_cells(op, x, (d,))
     dims = (d,) if x.ndim else ()
-    rule = WrittenRule(op, (1,), partial(_to_index, x, d, keepdim), results=2)
+    rule = WrittenRule(op, (1,), partial(to_index, x, d, keepdim), results=2)
     return fold_plan(partial(_located, op, op, x, True), x, dims, keepdim, rule=rule, ordered=True)
 
 
 _pairs = PlanTable(_pair_plan)
 
 
-def _to_index(x: Layout, d: int, keepdim: bool, grad: Any, index: Any) -> Any:
+def to_index(x: Layout, d: int, keepdim: bool, grad: Any, index: Any) -> Any:
     """The gradient of a picked cell, at its place; zeros elsewhere."""
     if x.ndim == 0:
         return grad

@@ -100,6 +100,9 @@ sinc = unary("sinc", _sinc, FLOAT, "``sin(pi x) / (pi x)``; 1 at 0.")
 
 def _logaddexp(a: Expr, b: Expr, base: str) -> Expr:
     """The larger one plus what the smaller one adds; equal infinities are their own answer."""
+    if a.dtype.is_complex:
+        first = E.unary("real", a, a.dtype.to_real()) >= E.unary("real", b, a.dtype.to_real())
+        return select(first, a, b) + E.unary("log1p", E.unary("exp", select(first, b - a, a - b)))
     same = a.equals(b) & E.unary("abs", a).equals(float("inf"))
     distance = select(same, 0.0, E.unary("abs", a - b))
     if base == "e":
@@ -111,7 +114,7 @@ def _logaddexp(a: Expr, b: Expr, base: str) -> Expr:
 
 logaddexp = binary(
     "logaddexp", lambda a, b: _logaddexp(a, b, "e"), SAME, "``log(exp(input) + exp(other))`` without overflow.",
-    numbers="none", takes="f", kernel="logaddexp_cpu", twin=False,
+    numbers="none", takes="fc", kernel="logaddexp_cpu", twin=False,
 )  # fmt: skip
 logaddexp2 = binary(
     "logaddexp2", lambda a, b: _logaddexp(a, b, "2"), SAME, "``log2(2 ** input + 2 ** other)`` without overflow.",
@@ -130,27 +133,14 @@ def _xlogy_name(a: Operand, b: Operand) -> str:
 
 xlogy = binary(
     "xlogy", _xlogy, FLOAT, "``input * log(other)``; 0 where ``input`` is 0 and ``other`` is not NaN.",
-    numbers="either", takes=REAL_ONLY, kernel="xlogy_cpu", node_name=_xlogy_name,
+    numbers="one", takes=REAL_ONLY, kernel="xlogy_cpu", node_name=_xlogy_name,
 )  # fmt: skip
 
 
-_ldexp = Pointwise("ldexp", lambda a, b: a * E.node("pow", (const(2.0, a.dtype), b), a.dtype), FLOAT)
-
-
-@both
-def ldexp(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input * 2 ** other``."""
-    require_tensor(input, "ldexp")
-    return _ldexp.deliver(out, input, number_or_tensor(other, "ldexp", "other", input))  # type: ignore[no-any-return]
-
-
-@method
-def ldexp_(input: Tensor, other: Any) -> Tensor:
-    """In-place form of `ldexp`."""
-    return _ldexp.write(input, input, number_or_tensor(other, "ldexp_", "other", input))
-
-
-public(ldexp_)
+ldexp = binary(
+    "ldexp", lambda a, b: a * E.node("pow", (const(2, a.dtype), b), a.dtype), FLOAT, "``input * 2 ** other``.",
+    numbers="none",
+)  # fmt: skip
 
 
 def _logit(x: Expr, *eps: Expr) -> Expr:
@@ -257,10 +247,16 @@ def _floats_to_real(common: DType) -> tuple[DType, DType]:
 
 
 angle = unary("angle", _angle, _floats_to_real, "The angle of each number in the plane: 0 or pi of real ones.", twin=False)
-conj_physical = unary(
-    "conj_physical", lambda x: E.unary("conj", x) if x.dtype.is_complex else x, SAME,
-    "Complex conjugates; real numbers as they are.",
+_conjugates = unary(
+    "conj_physical", lambda x: E.unary("conj", x) if x.dtype.is_complex else x, SAME, "Complex conjugates.",
 )  # fmt: skip
+
+
+@both
+def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Complex conjugates; a real tensor is returned itself."""
+    x = require_tensor(input, "conj_physical")
+    return x if out is None and not x.dtype.is_complex else _conjugates(x, out=out)
 
 
 @both
@@ -315,8 +311,11 @@ def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def _require_parts(name: str, a: Tensor, b: Tensor) -> None:
+    first, second = ("real", "imag") if name == "complex" else ("abs", "angle")
+    require_tensor(a, name, first)
+    require_tensor(b, name, second)
     for t in (a, b):
-        if not require_tensor(t, name).dtype.is_floating_point:
+        if not t.dtype.is_floating_point:
             raise RuntimeError(
                 f"Expected both inputs to be Half, Float or Double tensors but got {a.dtype.scalar_name} and "
                 f"{b.dtype.scalar_name}: {name}() makes complex numbers of real parts"

@@ -41,7 +41,7 @@ def select_plan(x: Layout, dim: int, index: int) -> Plan:
             f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}: "
             f"indexes are from {-n} to {n - 1}"
         )
-    return part_plan("Select", x, selected, d, index % n)
+    return part_plan("SelectBackward0", x, selected, d, index % n)
 
 
 _selects = PlanTable(select_plan)
@@ -76,7 +76,7 @@ def _narrow_plan(x: Layout, dim: int, start: int, length: int) -> Plan:
             f"narrow(): start ({start}) + length ({length}) exceeds dimension size ({n}) of dimension {d} of "
             f"{shape_text(x.shape)}"
         )
-    return part_plan("Slice", x, sliced, d, start, length)
+    return part_plan("SliceBackward0", x, sliced, d, start, length)
 
 
 _narrows = PlanTable(_narrow_plan)
@@ -90,6 +90,11 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
         RuntimeError, IndexError: they are not all inside.
     """
     if type(dim) is not int or type(start) is not int or type(length) is not int:
+        if isinstance(start, Tensor) and (start.layout.ndim or start.layout.dtype.kind not in "iu"):
+            raise RuntimeError(
+                f"narrow(): start must be an 0-dim integral Tensor, not one of {start.layout.dtype!r} and shape "
+                f"{shape_text(start.layout.shape)}."
+            )
         dim, start, length = integers("narrow", "start", (dim, start, length))
     return _narrows[input.layout, dim, start, length](input)  # type: ignore[no-any-return]
 
@@ -110,7 +115,7 @@ def _unbind_plan(x: Layout, dim: int) -> Plan:
     if x.ndim == 0:
         raise IndexError(f"unbind(): Dimension specified as {dim} but tensor has no dimensions")
     d = wrap_dim("unbind", dim, x.ndim)
-    return each([part_plan("Unbind", x, selected, d, i) for i in range(x.shape[d])])
+    return each([part_plan("UnbindBackward0", x, selected, d, i) for i in range(x.shape[d])])
 
 
 _unbinds = PlanTable(_unbind_plan)
@@ -134,7 +139,7 @@ def _split_plan(x: Layout, size: int, dim: int) -> Plan:
             f"of {shape_text(x.shape)})"
         )
     starts = range(0, n, size) if n else [0]
-    return _pieces("Split", x, d, [min(size, n - start) for start in starts])
+    return _pieces("SplitBackward0", x, d, [min(size, n - start) for start in starts])
 
 
 def _split_with_sizes_plan(x: Layout, sizes: tuple[int, ...], dim: int) -> Plan:
@@ -149,7 +154,7 @@ def _split_with_sizes_plan(x: Layout, sizes: tuple[int, ...], dim: int) -> Plan:
             f"split_with_sizes(): expects split_sizes to sum exactly to {x.shape[d]} (input tensor's size at "
             f"dimension {d}), but got split_sizes={list(sizes)}"
         )
-    return _pieces("SplitWithSizes", x, d, sizes)
+    return _pieces("SplitWithSizesBackward0", x, d, sizes)
 
 
 _splits, _splits_with_sizes = PlanTable(_split_plan), PlanTable(_split_with_sizes_plan)
@@ -214,10 +219,10 @@ def _tensor_split_plan(x: Layout, where: int | tuple[int, ...], dim: int) -> Pla
     if isinstance(where, int):
         if where < 1:
             raise RuntimeError(f"tensor_split(): number of sections must be larger than 0, got {where}")
-        return _pieces("Slice", x, d, [n // where + (i < n % where) for i in range(where)])
+        return _pieces("SliceBackward0", x, d, [n // where + (i < n % where) for i in range(where)])
     bounds = [0, *where, n]
     spans = [slice(a, b).indices(n) for a, b in zip(bounds, bounds[1:], strict=False)]
-    return each([part_plan("Slice", x, sliced, d, a, max(b - a, 0)) for a, b, _ in spans])
+    return each([part_plan("SliceBackward0", x, sliced, d, a, max(b - a, 0)) for a, b, _ in spans])
 
 
 _tensor_splits = PlanTable(_tensor_split_plan)
@@ -289,7 +294,7 @@ def _diagonal_plan(x: Layout, offset: int, dim1: int, dim2: int) -> Plan:
     a, b = (wrap_dim("diagonal", d, x.ndim) for d in (dim1, dim2))
     if a == b:
         raise RuntimeError(f"diagonal(): diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return part_plan("Diagonal", x, diagonal_of, offset, a, b)
+    return part_plan("DiagonalBackward0", x, diagonal_of, offset, a, b)
 
 
 _diagonals = PlanTable(_diagonal_plan)
@@ -318,7 +323,7 @@ def _unfold_plan(x: Layout, dim: int, size: int, step: int) -> Plan:
         here[d] = axis(d) * step + axis(x.ndim)
     formula = Formula("unfold", result.ndim, (Output(load(0, x.dtype, tuple(here))),))
     pull = formula_pullback(formula, x, tuple(result.shape), "UnfoldBackward0")
-    return view_plan("Unfold", x, (result, 0), pull)
+    return view_plan("UnfoldBackward0", x, (result, 0), pull)
 
 
 _unfolds = PlanTable(_unfold_plan)
@@ -336,7 +341,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 def _as_strided_plan(x: Layout, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Plan:
     result = x.with_strides(shape, strides)
-    return view_plan("AsStrided", x, (result, offset), lambda g: _strided_gradient(g, x, result, offset))
+    return view_plan("AsStridedBackward0", x, (result, offset), lambda g: _strided_gradient(g, x, result, offset))
 
 
 def _strided_gradient(g: Tensor, x: Layout, result: Layout, offset: int) -> Tensor:

@@ -70,6 +70,7 @@ class Pointwise:
         node_name: how ``grad_fn`` prints, if not by ``name``; may depend on the operands.
         promoting: how many of the operands take part in type promotion; further ones are plain parameters.
         refuse: raises for operands that have an error of their own; called with them and their common dtype.
+        stored: hand operands over in the dtype itself, also where it is computed with a wider one.
         gradient: "derived" from the formula, "zero" for steps, or "undefined": `backward` raises.
     """
 
@@ -85,8 +86,9 @@ class Pointwise:
         promoting: int | None = None,
         refuse: Callable[[Sequence[Operand], DType], None] | None = None,
         gradient: str = "derived",
+        stored: bool = False,
     ) -> None:
-        self.gradient = gradient
+        self.gradient, self.stored = gradient, stored
         self.name, self.expression, self.kind, self.takes = name, expression, kind, takes
         self.kernel, self.node_name, self.promoting, self.refuse = kernel or name, node_name, promoting, refuse
         self.plans = PlanTable(self.build)
@@ -115,9 +117,9 @@ class Pointwise:
         """The operands' cells in the dtype to compute with. ``rounded``: after rounding to ``inner`` itself, so that
         ``bfloat16 == 0.1`` compares what is stored."""
         args = [operand_expr(k, x) for k, x in enumerate(operands)]
-        if rounded:
+        if rounded or self.stored:
             args = [a.cast(inner) for a in args]
-        return [a.cast(working(inner)) for a in args]
+        return args if self.stored else [a.cast(working(inner)) for a in args]
 
     def formula(self, operands: Sequence[Operand], rank: int) -> Formula:
         inner, result = self.kind(self.common(operands))
@@ -169,6 +171,8 @@ class Pointwise:
         formula = self.formula(operands, len(shape))
         value = formula.outputs[0].value
         require_castable(self.name, value.dtype, target.dtype)
+        if target.dtype.is_complex and self.kind is REAL:
+            raise RuntimeError(f"In-place {self.name} is not supported for complex tensors: the result is real.")
         return Formula(self.name, len(shape), (Output(value.cast(target.dtype)),)), shape
 
     def build_write(self, target: Layout, *operands: Operand) -> Plan:
@@ -387,13 +391,13 @@ def binary(
 ) -> Callable[..., Tensor]:
     """Define ``name(input, other, *, out=None)``, its method and its in-place twin.
 
-    ``numbers`` says where a Python number is allowed: "second", "either" or "none".
+    ``numbers`` says where a Python number is allowed: "second", "one" of the two, "either" or both, or "none".
     """
     op = Pointwise(name, expression, kind, **options)
     plans, fast = op.plans, NUMBERS if numbers != "none" else frozenset()
 
     def slow(input: Any, other: Any, out: Tensor | None = None) -> Any:
-        if numbers != "either":
+        if numbers != "either" and not (numbers == "one" and isinstance(other, Tensor)):
             require_tensor(input, name)
         if numbers == "none":
             require_tensor(other, name, argument)
@@ -463,7 +467,8 @@ def reflected(op: Pointwise) -> Callable[[Tensor, Any], Any]:
 
     def backward(self: Tensor, other: Any) -> Any:
         if type(other) in NUMBERS:
-            return plans[type(other), self.layout](other, self)
+            return plans[type(other), require_tensor(self, op.name).layout](other, self)
+        require_tensor(self, op.name)
         try:
             value = number_or_tensor(other, op.name, "other", self)
         except TypeError:
@@ -495,7 +500,10 @@ def alias(name: str, function: Callable[..., Any], twin: bool = True) -> None:
     """Publish a second name of an operator, and of its in-place form."""
     both(function, name)
     if twin:
-        method(getattr(Tensor, f"{function.__name__}_"), f"{name}_")
+        in_place_form = getattr(Tensor, f"{function.__name__}_")
+        method(in_place_form, f"{name}_")
+        if name in _ALSO_FUNCTIONS:
+            public(in_place_form, f"{name}_")
 
 
 def _publish(op: Pointwise, function: Any, twin: Any, doc: str, publish: bool) -> Any:

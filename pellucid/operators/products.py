@@ -113,24 +113,53 @@ def product_plan(a: Layout, b: Layout, alpha: float = 1.0) -> tuple[Plan, Layout
     return _gemm(a, b, batch, result, alpha), result
 
 
-def _gemm(a: Layout, b: Layout, batch: tuple[int, ...], result: Layout, alpha: float) -> Plan:
-    """One BLAS call for a batch of matrices; operands that BLAS cannot read are copied first."""
+def _gemm(
+    a: Layout,
+    b: Layout,
+    batch: tuple[int, ...],
+    result: Layout,
+    alpha: float,
+    summand: tuple[int, int, int] | None = None,
+    beta: float = 0.0,
+) -> Plan:
+    """One BLAS call for a batch of matrices; operands that BLAS cannot read are copied first.
+
+    With a ``summand`` (bytes between its matrices, rows, columns) the plan takes it third and adds ``beta`` times it.
+    """
     (a, left, copy_a), (b, right, copy_b) = _readable(a, batch), _readable(b, batch)
     m, k, n, item = a.shape[-2], a.shape[-1], b.shape[-1], a.dtype.itemsize
     product = blas.gemm_spec(
         a.dtype, m, n, k, left.trans, left.ld, right.trans, right.ld, max(n, 1), prod(batch),
-        left.batch_step * item, right.batch_step * item, m * n * item, alpha=alpha,
+        left.batch_step * item, right.batch_step * item, m * n * item,
+        alpha=alpha, beta=beta, summand=summand,
     )  # fmt: skip
     flags = native.RELEASE_GIL if m * n * k * prod(batch) > 1 << 18 else 0
+    kinds = [0, 0] if summand is None else [0, 0, 0]
     spec = native.pack_spec(
-        product.kernel, product.params.buffer_info()[0], product.n, product.grain, flags, [result.nbytes], [0, 0]
+        product.kernel, product.params.buffer_info()[0], product.n, product.grain, flags, [result.nbytes], kinds
     )
     launch = native.make_launch(spec, product.params, None, explain_status, [result])
     if copy_a is None and copy_b is None:
         return launch
     same: Plan = lambda x: x  # noqa: E731
     first, second = copy_a or same, copy_b or same
-    return lambda x, y: launch(first(x), second(y))
+    return lambda x, y, *added: launch(first(x), second(y), *added)
+
+
+def biased_plan(x: Layout, weight: Layout, bias: Layout | None) -> tuple[Plan, Layout]:
+    """``x W^T + b`` over all rows of ``x`` in one BLAS call, not recorded, and the result's layout."""
+    result = dense((*x.shape[:-1], weight.shape[0]), x.dtype)
+    transposed = weight.with_strides(weight.shape[::-1], weight.strides[::-1])
+    rows = _joined(tuple(x.shape[:-1]), x.strides[:-1])
+    copy = None
+    if rows is None or (x.strides[-1] != 1 and x.shape[-1] > 1):
+        copy, x = copy_plan(x, dense(x.shape, x.dtype)), dense(x.shape, x.dtype)
+        rows = x.shape[-1]
+    count = prod(x.shape[:-1])
+    flat = x.with_strides((count, x.shape[-1]), (rows if count > 1 else max(x.shape[-1], 1), 1))
+    summand = None if bias is None else (0, 0, bias.strides[0] * bias.dtype.itemsize)
+    plan = _gemm(flat, transposed, (), result, 1.0, summand, 0.0 if bias is None else 1.0)
+    return (plan if copy is None else lambda t, *others: plan(copy(t), *others)), result
 
 
 def _readable(x: Layout, batch: tuple[int, ...]) -> tuple[Layout, _Matrices, Plan | None]:
@@ -221,7 +250,10 @@ def _build(name: str, node_name: str, a: Layout, b: Layout) -> Plan:
     return recorded
 
 
-_matrix_plans = PlanTable(lambda a, b: _build("matmul", "MmBackward0" if a.ndim == b.ndim == 2 else "BmmBackward0", a, b))
+_matrix_plans = PlanTable(
+    lambda a, b: _build("matmul", "MmBackward0" if a.ndim == b.ndim == 2 else "BmmBackward0", a, b)
+)
+_mm_plans = PlanTable(lambda a, b: _build("mm", "MmBackward0", a, b))
 
 
 def _times_matrices(a: Any, b: Any) -> Any:
@@ -282,7 +314,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     for name, x in (("self", input), ("mat2", mat2)):
         if x.layout.ndim != 2:
             raise RuntimeError(f"mm(): {name} must be a matrix, got {shape_text(x.layout.shape)}; see matmul for batches")
-    return deliver(_times_matrices(input, mat2), out, "mm")  # type: ignore[no-any-return]
+    return deliver(_mm_plans[input.layout, mat2.layout](input, mat2), out, "mm")  # type: ignore[no-any-return]
 
 
 @both

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from pellucid.dtypes import DType, bool_, int64, require_dtype, uint8
-from pellucid.formula.expr import Expr, const, given, is_nan, node, select
-from pellucid.formula.formula import Fold, Formula, Output, Reducer, folding, left, right
+from pellucid.formula.expr import Expr, given, is_nan, node, select
+from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout
 from pellucid.operators.define import both, deliver
 from pellucid.operators.rows import (
@@ -40,25 +40,8 @@ def unchanged(e: Expr) -> Expr:
 
 def fold_formula(name: str, op: str, walk: Walk, element: Expr, finish: Change = unchanged) -> Formula:
     """One value per cell of the row, merged by ``op``; ``finish`` makes the result of the total."""
-    if element.dtype.is_complex:
-        return complex_fold(name, op, walk, element, finish)
     fold = Fold(folding(op, element.dtype), (element,), 0)
     return Formula(name, walk.rank, (Output(finish(fold.states[0]), False, walk.axes),), walk.row, (fold,))
-
-
-def complex_fold(name: str, op: str, walk: Walk, element: Expr, finish: Change) -> Formula:
-    """A sum or product of complex numbers: its two parts are folded together."""
-    part = element.dtype.to_real()
-    ar, ai, br, bi = left(0, part), left(1, part), right(0, part), right(1, part)
-    zero, one = const(0.0, part), const(1.0, part)
-    if op == "sum":
-        reducer = Reducer("complex_sum", (zero, zero), (ar + br, ai + bi), blocked=True)
-    else:
-        reducer = Reducer("complex_prod", (one, zero), (ar * br - ai * bi, ar * bi + ai * br))
-    parts = (node("real", (element,), part), node("imag", (element,), part))
-    fold = Fold(reducer, parts, 0)
-    total = node("complex", fold.states, element.dtype)
-    return Formula(name, walk.rank, (Output(finish(total), False, walk.axes),), walk.row, (fold,))
 
 
 def cells_of(x: Layout, dims: tuple[int, ...]) -> int:
@@ -234,8 +217,7 @@ def _prod_gradient(layout: Layout, dims: tuple[int, ...], keepdim: bool, grad: A
         grad, result = grad.to(layout.dtype), result.to(layout.dtype)
     grad, result = (with_dims(t, dims, keepdim, layout.ndim) for t in (grad, result))
     if not bool((x == 0).any()):
-        whole = (grad * result).conj() / x.conj() if layout.dtype.is_complex else grad * result / x
-        return whole if not layout.dtype.is_complex else grad * (result / x).conj()
+        return grad * (result / x).conj() if layout.dtype.is_complex else grad * result / x
     dim = dims[0] if len(dims) == 1 else None
     flat = x.reshape(-1) if dim is None else x
     others = _product_of_others(flat, 0 if dim is None else dim).reshape(layout.shape)

@@ -21,7 +21,7 @@ _COMPLEX = {float32: complex64, float64: complex128}
 
 def _as_dtype_plan(x: Layout, dtype: DType, misplaced: bool) -> Plan:
     if dtype is x.dtype:
-        return view_plan("Alias", x, (x, 0), same_tensor)
+        return native.make_view(0, x, None)
     ratio = _resized(x, dtype, misplaced)
     shape, strides = list(x.shape), list(x.strides)
     if ratio > 1:
@@ -83,13 +83,13 @@ def _pairs(x: Layout) -> Layout:
 def _view_as_real_plan(x: Layout) -> Plan:
     if not x.dtype.is_complex:
         raise RuntimeError(f"view_as_real(): is only supported for complex tensors, but got a tensor of {x.dtype!r}")
-    return _real_view("ViewAsReal", x, _pairs(x), 0, lambda g: view_as_complex(contiguous(g)))
+    return _real_view("ViewAsRealBackward0", x, _pairs(x), 0, lambda g: view_as_complex(contiguous(g)))
 
 
 def _real_view(name: str, x: Layout, result: Layout, offset: int, pullback: Pullback) -> Plan:
     """`view_plan` with an offset that counts real numbers."""
     offset *= result.dtype.itemsize
-    return native.make_view(offset, result, view_recorder(x, result, offset, pullback, f"{name}Backward0"))
+    return native.make_view(offset, result, view_recorder(x, result, offset, pullback, name))
 
 
 def _view_as_complex_plan(x: Layout, misplaced: bool) -> Plan:
@@ -109,7 +109,7 @@ def _view_as_complex_plan(x: Layout, misplaced: bool) -> Plan:
         raise RuntimeError(f"{rule}Tensor must have a storage_offset divisible by 2{met}; use .clone()")
     strides = tuple(s // 2 for s in x.strides[:-1])
     result = layout_of(x.shape[:-1], strides, _COMPLEX[x.dtype], x.device)
-    return view_plan("ViewAsComplex", x, (result, 0), view_as_real)
+    return view_plan("ViewAsComplexBackward0", x, (result, 0), view_as_real)
 
 
 def _part_plan(x: Layout, name: str) -> Plan:
@@ -124,7 +124,7 @@ def _part_plan(x: Layout, name: str) -> Plan:
     result = pairs.with_strides(x.shape, pairs.strides[:-1])
     value = unary(name, load(0, x.dtype), x.dtype.to_real())
     pull = formula_pullback(Formula(name, x.ndim, (Output(value),)), x, tuple(x.shape), "SelectBackward0")
-    return _real_view("Select", x, result, int(name == "imag"), pull)
+    return _real_view("SelectBackward0", x, result, int(name == "imag"), pull)
 
 
 _view_as_reals, _view_as_complexes, _parts = map(PlanTable, (_view_as_real_plan, _view_as_complex_plan, _part_plan))

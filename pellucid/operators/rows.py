@@ -182,7 +182,7 @@ def fold_plan(
 
 class WrittenRule:
     """A derivative written down: ``gradient(grad, *saved)`` gives the gradient of every operand that is a tensor, by
-    differentiable operators, so that it can be differentiated again.
+    differentiable operators, so that it can be differentiated again; None is a gradient of zeros.
 
     ``kept`` are the numbers of what is saved: 0 is the (only differentiable) result, ``results`` and up the operands.
     """

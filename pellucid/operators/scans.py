@@ -13,8 +13,8 @@ from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.graph import Rule, recorder
-from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, float64, int64, require_dtype
-from pellucid.formula.expr import Expr, axis, const, is_nan, load, maximum, minimum, node, select, unary
+from pellucid.dtypes import DType, bfloat16, bool_, finfo, float16, float32, float64, int64, require_dtype
+from pellucid.formula.expr import Expr, axis, const, is_nan, load, maximum, minimum, select, unary
 from pellucid.formula.formula import Fold, Formula, Output, Reducer, Scatter, folding, highest, left, lowest, right
 from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, deliver, method
@@ -66,23 +66,10 @@ def _total_plan(name: str, x: Layout, dim: int, dtype: DType | None) -> Plan:
     element = walk.element(x.dtype).cast(result)
     gradient = _cumsum_gradient if op == "sum" else _cumprod_gradient
     rule = WrittenRule(name, () if op == "sum" else (1, 0), partial(gradient, x.dtype, dim))
-    if result.is_complex:
-        part = result.to_real()
-        parts = (node("real", (element,), part), node("imag", (element,), part))
-        total: Callable[[Fold], Sequence[Expr]] = lambda f: [node("complex", f.states, result)]  # noqa: E731
-        return scan_plan(name, x, walk, _complex_reducer(op, part), parts, total, rule)
     inner = running_dtype(result)
     return scan_plan(
         name, x, walk, folding(op, inner), (element.cast(inner),), lambda f: [f.states[0].cast(result)], rule
     )
-
-
-def _complex_reducer(op: str, part: DType) -> Reducer:
-    ar, ai, br, bi = left(0, part), left(1, part), right(0, part), right(1, part)
-    zero, one = const(0.0, part), const(1.0, part)
-    if op == "sum":
-        return Reducer("complex_sum", (zero, zero), (ar + br, ai + bi))
-    return Reducer("complex_prod", (one, zero), (ar * br - ai * bi, ar * bi + ai * br))
 
 
 _totals = PlanTable(_total_plan)
@@ -128,12 +115,14 @@ def _scanned(plans: PlanTable, name: str, input: Any, *arguments: Any) -> Any:
 @both
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running sums along ``dim``: ``out[i,j] = sum_{k<=j} input[i,k]``. Integers and booleans give int64."""
+    dtype = out.dtype if dtype is None and out is not None else dtype
     return deliver(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")  # type: ignore[no-any-return]
 
 
 @both
 def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running products along ``dim``: ``out[i,j] = prod_{k<=j} input[i,k]``. Integers and booleans give int64."""
+    dtype = out.dtype if dtype is None and out is not None else dtype
     return deliver(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")  # type: ignore[no-any-return]
 
 
@@ -232,7 +221,7 @@ def _log_gradient(dim: int, grad: Any, x: Any, result: Any) -> Any:
     """``sum_{k >= j} grad[k] exp(x[j] - result[k])``, summed as logarithms, positive and negative parts apart."""
     if x.ndim == 0:
         return grad
-    nothing = float("-inf")
+    nothing = finfo(x.dtype).min  # not -inf, which would make 0 * inf in derivatives of derivatives
     parts = []
     for sign in (grad, -grad):
         safe = sign.masked_fill(sign <= 0, 1.0)
@@ -277,10 +266,10 @@ def diff(
             raise RuntimeError(
                 f"diff(): diff expects {what} to have as many dimensions as input, got {own.ndim} and {x.ndim}"
             )
-    pieces = [t for t in (prepend, x, append) if t is not None]
-    x = cat(pieces, dim) if len(pieces) > 1 else x
     if n == 0:
         return deliver(x.clone(), out, "diff")  # type: ignore[no-any-return]
+    pieces = [t for t in (prepend, x, append) if t is not None]
+    x = cat(pieces, dim) if len(pieces) > 1 else x
     for _ in range(n):
         length = max(x.shape[dim] - 1, 0)
         first, second = x.narrow(dim, 0, length), x.narrow(dim, x.shape[dim] - length, length)

@@ -222,26 +222,6 @@ class StandardRule:
         return result
 
 
-def _standard_plan(
-    name: str,
-    x: Layout,
-    weight: Layout | None,
-    bias: Layout | None,
-    dims: tuple[int, ...],
-    weight_dims: tuple[int, ...],
-    eps: float,
-    centred: bool = True,
-) -> Plan:
-    return Standard(name, x, weight, bias, dims, weight_dims, eps, centred).plan()
-
-
-_standards = PlanTable(_standard_plan)
-
-
-def _given(*tensors: Tensor | None) -> list[Tensor]:
-    return [t for t in tensors if t is not None]
-
-
 # -- layer_norm and rms_norm ------------------------------------------------------------------------------------------
 
 
@@ -267,7 +247,7 @@ def _layer_plan(
     return Standard(name, x, weight, bias, dims, dims, eps, name == "layer_norm").plan()
 
 
-_layers = PlanTable(_layer_plan)
+layers = PlanTable(_layer_plan)
 
 
 @public
@@ -287,7 +267,7 @@ def layer_norm(
     if not isinstance(input, Tensor):
         not_tensor("layer_norm", input)
     w, b = None if weight is None else weight.layout, None if bias is None else bias.layout
-    plan = _layers["layer_norm", input.layout, tuple(normalized_shape), w, b, eps]
+    plan = layers["layer_norm", input.layout, tuple(normalized_shape), w, b, eps]
     if weight is None:
         return plan(input)[0] if bias is None else plan(input, bias)[0]  # type: ignore[no-any-return]
     return plan(input, weight)[0] if bias is None else plan(input, weight, bias)[0]  # type: ignore[no-any-return]

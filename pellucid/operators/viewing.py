@@ -95,7 +95,7 @@ def view_plan(name: str, x: Layout, view: View, pullback: Pullback) -> Plan:
     offset *= x.dtype.itemsize
     record = None
     if layout.dtype.is_floating_point or layout.dtype.is_complex:
-        record = view_recorder(x, layout, offset, pullback, f"{name}Backward0")
+        record = view_recorder(x, layout, offset, pullback, name)
     return native.make_view(offset, layout, record)
 
 
@@ -124,7 +124,7 @@ class Part:
         part = native.make_view(offset * g.dtype.itemsize, layout, None)
         copy = Formula("copy", g.ndim, (Output(load(0, g.dtype)),))
         write = kernel_plan(copy, (g,), tuple(g.shape), [layout], in_place=True)
-        rule = ViewRule(f"{self.name}BackwardBackward0", lambda gg: self.views[gg.layout,](gg))
+        rule = ViewRule(f"{self.name.removesuffix('0')}Backward0", lambda gg: self.views[gg.layout,](gg))
         record = recorder(rule, [whole], [g])
 
         def plan(g: Tensor) -> Tensor:

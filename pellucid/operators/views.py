@@ -70,7 +70,7 @@ def _reshaped(x: Layout, shape: tuple[int, ...], name: str) -> Plan | None:
 
 def _view_plan(x: Layout, wanted: tuple[int, ...]) -> Plan:
     shape = _inferred("view", x, wanted)
-    plan = _reshaped(x, shape, "View")
+    plan = _reshaped(x, shape, "ViewBackward0")
     if plan is None:
         pair = broken_pair(x, shape)
         where = f"dimensions {pair[0]} and {pair[1]} cannot be merged, " if pair else ""
@@ -84,10 +84,10 @@ def _view_plan(x: Layout, wanted: tuple[int, ...]) -> Plan:
 
 def _reshape_plan(x: Layout, wanted: tuple[int, ...]) -> Plan:
     shape = _inferred("reshape", x, wanted)
-    plan = _reshaped(x, shape, "View")
+    plan = _reshaped(x, shape, "ViewBackward0")
     if plan is not None:
         return plan
-    seen = _reshaped(dense(x.shape, x.dtype, x.device), shape, "UnsafeView")
+    seen = _reshaped(dense(x.shape, x.dtype, x.device), shape, "UnsafeViewBackward0")
     assert seen is not None, "a contiguous tensor can be viewed in every shape"
     view: Plan = seen
     return lambda x: view(contiguous(x))
@@ -218,7 +218,7 @@ def _permute_plan(x: Layout, dims: tuple[int, ...]) -> Plan:
     wrapped = [wrap_dim("permute", d, x.ndim) for d in dims]
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError(f"permute(): duplicate dims are not allowed, but got {dims}")
-    return _permuted_plan("Permute", x, wrapped)
+    return _permuted_plan("PermuteBackward0", x, wrapped)
 
 
 _permutes = PlanTable(_permute_plan)
@@ -239,10 +239,10 @@ def permute(input: Tensor, *order: Any, dims: Sequence[int] | None = None) -> Te
 def _transpose_plan(x: Layout, dim0: int, dim1: int) -> Plan:
     a, b = (wrap_dim("transpose", d, x.ndim) for d in (dim0, dim1))
     if x.ndim == 0:
-        return view_plan("Transpose", x, (x, 0), same_tensor)
+        return view_plan("TransposeBackward0", x, (x, 0), same_tensor)
     order = list(range(x.ndim))
     order[a], order[b] = b, a
-    return view_plan("Transpose", x, (permuted(x, order), 0), lambda g: _transposes[g.layout, a, b](g))
+    return view_plan("TransposeBackward0", x, (permuted(x, order), 0), lambda g: _transposes[g.layout, a, b](g))
 
 
 _transposes = PlanTable(_transpose_plan)
@@ -273,7 +273,7 @@ def _t_plan(x: Layout) -> Plan:
         raise RuntimeError(
             f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D; use transpose(), permute() or .mT"
         )
-    return view_plan("T", x, (permuted(x, reversed(range(x.ndim))), 0), lambda g: _ts[g.layout](g))
+    return view_plan("TBackward0", x, (permuted(x, reversed(range(x.ndim))), 0), lambda g: _ts[g.layout](g))
 
 
 _ts = PlanTable(_t_plan)
@@ -285,7 +285,7 @@ def t(input: Tensor) -> Tensor:
     return _ts[input.layout](input)  # type: ignore[no-any-return]
 
 
-_reversals = PlanTable(lambda x: _permuted_plan("Permute", x, range(x.ndim)[::-1]))
+_reversals = PlanTable(lambda x: _permuted_plan("PermuteBackward0", x, range(x.ndim)[::-1]))
 
 
 def _matrix_transpose(x: Tensor, caller: str) -> Tensor:
@@ -363,14 +363,13 @@ def moveaxis(input: Tensor, source: int | Sequence[int], destination: int | Sequ
 
 def _squeeze_plan(x: Layout, dim: int | tuple[int, ...] | None) -> Plan:
     shape = tuple(x.shape)
-    name = "Squeeze"
     if dim is None:
-        dims = tuple(range(x.ndim))
+        dims, number = tuple(range(x.ndim)), 0
     elif isinstance(dim, tuple):
-        dims, name = wrap_dims("squeeze", dim, x.ndim), "SqueezeMultipleDims"
+        dims, number = wrap_dims("squeeze", dim, x.ndim), 2
     else:
-        dims = (wrap_dim("squeeze", dim, x.ndim),)
-    return view_plan(name, x, (squeezed(x, dims), 0), lambda g: reshape(g, shape))
+        dims, number = (wrap_dim("squeeze", dim, x.ndim),), 1
+    return view_plan(f"SqueezeBackward{number}", x, (squeezed(x, dims), 0), lambda g: reshape(g, shape))
 
 
 _squeezes = PlanTable(_squeeze_plan)
@@ -386,7 +385,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 
 def _unsqueeze_plan(x: Layout, dim: int) -> Plan:
     d = wrap_dim("unsqueeze", dim, x.ndim + 1)
-    return view_plan("Unsqueeze", x, (unsqueezed(x, d), 0), lambda g: _squeezes[g.layout, d](g))
+    return view_plan("UnsqueezeBackward0", x, (unsqueezed(x, d), 0), lambda g: _squeezes[g.layout, d](g))
 
 
 _unsqueezes = PlanTable(_unsqueeze_plan)

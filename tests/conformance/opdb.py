@@ -148,8 +148,14 @@ def function_named(name: str) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
+# Entries whose arguments come in another order than the function's.
+_ARRANGED: dict[str, Callable[..., Any]] = {
+    "where": lambda input, condition, other, **kwargs: pellucid.where(condition, input, other, **kwargs),
+}
+
+
 def our_function(op: Any) -> Callable[..., Any]:
-    found = function_named(op.name)
+    found = _ARRANGED.get(op.name) or function_named(op.name)
     if found is None and getattr(op.op, "__name__", "") == "<lambda>":
         found = op.op  # made of methods: works for both
     if found is None:

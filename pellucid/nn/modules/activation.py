@@ -1,0 +1,179 @@
+"""Activations as modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.nn import functional as F
+from pellucid.nn.modules.module import Module
+from pellucid.nn.parameter import Parameter
+from pellucid.operators.creation import full
+from pellucid.tensor import Tensor
+
+
+class _Activation(Module):
+    """``function(input, *options)``; options are attributes in the order of ``names``."""
+
+    names: tuple[str, ...] = ()
+
+    def options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.names}
+
+    def forward(self, input: Tensor) -> Tensor:
+        return getattr(F, self.function)(input, **self.options())  # type: ignore[attr-defined, no-any-return]
+
+    def extra_repr(self) -> str:
+        shown = {k: v for k, v in self.options().items() if k != "inplace"}
+        text = ", ".join(f"{k}={v!r}" for k, v in shown.items())
+        if self.options().get("inplace"):
+            text += ", inplace=True" if text else "inplace=True"
+        return text
+
+
+class ReLU(_Activation):
+    """``max(x, 0)``."""
+
+    function, names = "relu", ("inplace",)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+class ReLU6(_Activation):
+    """``min(max(x, 0), 6)``."""
+
+    function, names = "relu6", ("inplace",)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+class SiLU(ReLU):
+    """``x * sigmoid(x)``."""
+
+    function = "silu"
+
+
+class Mish(ReLU):
+    """``x * tanh(softplus(x))``."""
+
+    function = "mish"
+
+
+class Hardswish(ReLU):
+    """``x * relu6(x + 3) / 6``."""
+
+    function = "hardswish"
+
+
+class Hardsigmoid(ReLU):
+    """``relu6(x + 3) / 6``."""
+
+    function = "hardsigmoid"
+
+
+class GELU(_Activation):
+    """``x * Phi(x)`` (Hendrycks & Gimpel 2016), exact or by tanh."""
+
+    function, names = "gelu", ("approximate",)
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+
+class ELU(_Activation):
+    """``x`` for x > 0, else ``alpha * (exp(x) - 1)``."""
+
+    function, names = "elu", ("alpha", "inplace")
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+
+class LeakyReLU(_Activation):
+    """``x`` for x > 0, else ``negative_slope * x``."""
+
+    function, names = "leaky_relu", ("negative_slope", "inplace")
+
+    def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope, self.inplace = negative_slope, inplace
+
+
+class Hardtanh(_Activation):
+    """``x`` kept between ``min_val`` and ``max_val``."""
+
+    function, names = "hardtanh", ("min_val", "max_val", "inplace")
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+
+
+class Softplus(_Activation):
+    """``log(1 + exp(beta x)) / beta``, linear above ``threshold``."""
+
+    function, names = "softplus", ("beta", "threshold")
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+
+class Sigmoid(_Activation):
+    """``1 / (1 + exp(-x))``."""
+
+    function = "sigmoid"
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent."""
+
+    function = "tanh"
+
+
+class LogSigmoid(_Activation):
+    """``log(sigmoid(x))``."""
+
+    function = "logsigmoid"
+
+
+class Softsign(_Activation):
+    """``x / (1 + |x|)``."""
+
+    function = "softsign"
+
+
+class Softmax(_Activation):
+    """``exp(x) / sum exp(x)`` along ``dim``."""
+
+    function, names = "softmax", ("dim",)
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+
+class LogSoftmax(Softmax):
+    """``x - log sum exp(x)`` along ``dim``."""
+
+    function = "log_softmax"
+
+
+class PReLU(Module):
+    """``x`` for x > 0, else ``weight * x`` with a trained weight."""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"

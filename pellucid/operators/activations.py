@@ -1,0 +1,344 @@
+"""Activation functions, with the signatures of `nn.functional`, where they are published.
+
+Branches that would overflow are computed from a harmless value instead: 0 times an infinite derivative is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import pi, sqrt
+from typing import Any
+
+from pellucid.dtypes import DType, bool_
+from pellucid.formula import expr as E
+from pellucid.formula.expr import Expr, const, minimum, select
+
+from pellucid.operators.define import both, method, public
+from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
+from pellucid.plan import Operand
+from pellucid.tensor import Tensor
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+def _activation(name: str, expression: Callable[..., Expr], kernel: str, takes: str = "f", **options: Any) -> Pointwise:
+    return Pointwise(name, expression, SAME, takes=takes, kernel=kernel, promoting=1, **options)
+
+
+def _apply(op: Pointwise, input: Tensor, inplace: bool, *parameters: float) -> Tensor:
+    x = require_tensor(input, op.name)
+    return op.write(x, x, *parameters) if inplace else op(x, *parameters)
+
+
+# -- pieces of lines --------------------------------------------------------------------------------------------------
+
+
+def _refuse_bool_relu(operands: Sequence[Operand], common: DType) -> None:
+    if common is bool_:
+        raise RuntimeError("Boolean inputs not supported for relu")
+    if common.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types: relu() takes real tensors")
+
+
+_relu = _activation(
+    "relu", lambda x: E.unary("relu", x), "relu_cpu", "buifc", refuse=_refuse_bool_relu
+)
+_relu_plans = _relu.plans
+
+
+@both
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(input, 0)``; the gradient at 0 is 0."""
+    if inplace or type(input) is not Tensor:
+        return _apply(_relu, input, inplace)
+    return _relu_plans[input.layout](input)  # type: ignore[no-any-return]
+
+
+@method
+def relu_(input: Tensor) -> Tensor:
+    """In-place form of `relu`."""
+    return _relu.write(input, input)
+
+
+public(relu_)
+
+_leaky_relu = _activation(
+    "leaky_relu", lambda x, slope: select(x > 0.0, x, x * slope), "leaky_relu_cpu"
+)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``input`` above 0, ``negative_slope * input`` below."""
+    return _apply(_leaky_relu, input, inplace, float(negative_slope))
+
+
+_prelu = Pointwise(
+    "prelu", lambda x, weight: select(x > 0.0, x, weight * x), SAME,
+    takes="f", kernel="prelu_cpu", node_name="PreluKernelBackward0",
+)  # fmt: skip
+
+
+@both
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """``input`` above 0, ``weight * input`` below; ``weight`` holds one number, or one per channel (dimension 1).
+
+    Raises:
+        RuntimeError: the number of weights is another, or the dtypes differ.
+    """
+    x, w = require_tensor(input, "prelu"), require_tensor(weight, "prelu", "weight")
+    if x.dtype is not w.dtype:
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {x.dtype} and {w.dtype}: convert one of them")
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if w.numel() not in (1, channels):
+        raise RuntimeError(
+            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.numel()} and "
+            f"channel size = {channels}."
+        )
+    if w.ndim > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {w.ndim}")
+    if w.numel() != 1 or w.ndim == 1 != x.ndim:
+        w = w.reshape((-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 else w.reshape(())  # type: ignore[attr-defined]
+    return _prelu(x, w)  # type: ignore[no-any-return]
+
+
+def _within(x: Expr, low: Expr, high: Expr) -> Expr:
+    """Outside of the open interval nothing flows back."""
+    return select(x <= low, low, select(x >= high, high, x))
+
+
+_hardtanh = _activation("hardtanh", _within, "hardtanh_cpu", "uif", node_name="HardtanhBackward0")
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """``input`` kept in [min_val, max_val].
+
+    Raises:
+        ValueError: ``min_val`` is above ``max_val``.
+        RuntimeError: booleans, or negative bounds for an unsigned dtype.
+    """
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    dtype = require_tensor(input, "hardtanh").dtype
+    if dtype is bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    if dtype.kind == "u" and (min_val < 0 or max_val < 0):
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+    return _apply(_hardtanh, input, inplace, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(input, 0), 6)``."""
+    return hardtanh(input, 0, 6, inplace)
+
+
+_threshold = _activation(
+    "threshold", lambda x, limit, value: select(x <= limit, value, x), "threshold_cpu", "uif",
+    node_name="ThresholdBackward0",
+)  # fmt: skip
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``input`` where it is above ``threshold``, else ``value``."""
+    return _apply(_threshold, input, inplace, threshold, value)
+
+
+@public
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """In-place form of `threshold`."""
+    return _apply(_threshold, input, True, threshold, value)
+
+
+public(threshold)
+
+_hardsigmoid = _activation(
+    "hardsigmoid",
+    lambda x: select(x <= -3.0, const(0.0, x.dtype), select(x >= 3.0, 1.0, x / 6.0 + 0.5)),
+    "hardsigmoid_cpu",
+)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(input / 6 + 1 / 2, 0), 1)``."""
+    return _apply(_hardsigmoid, input, inplace)
+
+
+_hardswish = _activation(
+    "hardswish",
+    lambda x: select(x <= -3.0, const(0.0, x.dtype), select(x >= 3.0, x, x * (x / 6.0 + 0.5))),
+    "hardswish_cpu",
+)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``input * hardsigmoid(input)``."""
+    return _apply(_hardswish, input, inplace)
+
+
+_hardshrink = _activation(
+    "hardshrink", lambda x, limit: select((x >= -limit) & (x <= limit), 0.0, x), "hardshrink_cpu"
+)
+_softshrink = _activation(
+    "softshrink",
+    lambda x, limit: select(x > limit, x - limit, select(x < -limit, x + limit, x * 0.0)), "softshrink_cpu",
+)  # fmt: skip
+
+
+@both
+def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
+    """``input`` where it is outside of [-lambd, lambd], else 0."""
+    return _hardshrink.deliver(out, require_tensor(input, "hardshrink"), float(lambd))  # type: ignore[no-any-return]
+
+
+def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
+    """``input`` moved toward 0 by ``lambd``, and 0 in between.
+
+    Raises:
+        RuntimeError: ``lambd`` is negative.
+    """
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    return _softshrink.deliver(out, require_tensor(input, "softshrink"), float(lambd))  # type: ignore[no-any-return]
+
+
+# -- exponential ------------------------------------------------------------------------------------------------------
+
+
+def _elu_of(x: Expr, alpha: Expr | float, scale: Expr | float, rate: Expr | float) -> Expr:
+    below = E.unary("expm1", select(x > 0.0, const(0.0, x.dtype), x) * rate)
+    return select(x > 0.0, x * scale, below * alpha * scale)
+
+
+_elu = _activation("elu", lambda x, alpha: _elu_of(x, alpha, 1.0, 1.0), "elu_cpu")
+_selu = _activation("selu", lambda x: _elu_of(x, SELU_ALPHA, SELU_SCALE, 1.0), "elu_cpu", node_name="EluBackward0")
+_celu = _activation(
+    "celu",
+    lambda x, alpha: select(x > 0.0, x, alpha * E.unary("expm1", select(x > 0.0, const(0.0, x.dtype), x) / alpha)),
+    "elu_cpu",
+)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``input`` above 0, ``alpha * (exp(input) - 1)`` below."""
+    return _apply(_elu, input, inplace, float(alpha))
+
+
+@public
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`elu` with the constants that keep mean 0 and variance 1."""
+    return _apply(_selu, input, inplace)
+
+
+@public
+def selu_(input: Tensor) -> Tensor:
+    """In-place form of `selu`."""
+    return _apply(_selu, input, True)
+
+
+@public
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``input`` above 0, ``alpha * (exp(input / alpha) - 1)`` below.
+
+    Raises:
+        RuntimeError: ``alpha`` is 0.
+    """
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _apply(_celu, input, inplace, float(alpha))
+
+
+@public
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """In-place form of `celu`."""
+    return celu(input, alpha, True)
+
+
+def _soft_plus(x: Expr, beta: Expr | float = 1.0, limit: Expr | float = 20.0) -> Expr:
+    scaled = x * beta
+    linear = scaled > limit
+    curved = E.unary("log1p", E.unary("exp", select(linear, const(0.0, x.dtype), scaled)))
+    return select(linear, x, curved / beta)
+
+
+_softplus = _activation("softplus", _soft_plus, "softplus_cpu")
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None) -> Tensor:
+    """``log(1 + exp(beta * input)) / beta``; ``input`` itself where ``beta * input`` is above ``threshold``."""
+    x = require_tensor(input, "softplus")
+    return _softplus.deliver(out, x, float(beta), float(threshold))  # type: ignore[no-any-return]
+
+
+_logsigmoid = _activation(
+    "log_sigmoid",
+    lambda x: minimum(x, 0.0) - E.unary("log1p", E.unary("exp", -E.unary("abs", x))), "log_sigmoid_cpu",
+)  # fmt: skip
+
+
+def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """``log(sigmoid(input))`` without overflow."""
+    return _logsigmoid.deliver(out, require_tensor(input, "logsigmoid"))  # type: ignore[no-any-return]
+
+
+_silu = _activation("silu", lambda x: x * E.unary("sigmoid", x), "silu_cpu", "fc")
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``input * sigmoid(input)``."""
+    return _apply(_silu, input, inplace)
+
+
+_mish = _activation("mish", lambda x: x * E.unary("tanh", _soft_plus(x)), "mish_cpu")
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``input * tanh(softplus(input))``."""
+    return _apply(_mish, input, inplace)
+
+
+def _gelu_exact(x: Expr) -> Expr:
+    return x * 0.5 * (E.unary("erf", x * sqrt(0.5)) + 1.0)
+
+
+def _gelu_tanh(x: Expr) -> Expr:
+    inner = (x + x * x * x * 0.044715) * sqrt(2.0 / pi)
+    return x * 0.5 * (E.unary("tanh", inner) + 1.0)
+
+
+_gelu = {
+    "none": _activation("gelu", _gelu_exact, "GeluKernelImpl"),
+    "tanh": _activation("gelu", _gelu_tanh, "GeluKernelImpl"),
+}
+_gelu_plans = _gelu["none"].plans
+
+
+def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
+    """``input`` times the chance that a normal number is below it; "tanh": a formula close to that.
+
+    Raises:
+        RuntimeError: ``approximate`` is neither "none" nor "tanh".
+    """
+    if type(input) is Tensor and approximate == "none" and out is None:
+        return _gelu_plans[input.layout](input)  # type: ignore[no-any-return]
+    op = _gelu.get(approximate)
+    if op is None:
+        raise RuntimeError(f"approximate argument must be either none or tanh; got {approximate!r}.")
+    return op.deliver(out, require_tensor(input, "gelu"))  # type: ignore[no-any-return]
+
+
+_softsign = Pointwise("softsign", lambda x: x / (E.unary("abs", x, x.dtype.to_real()).cast(x.dtype) + 1), FLOAT, takes="uifc", node_name="DivBackward0")
+
+
+def softsign(input: Tensor) -> Tensor:
+    """``input / (1 + |input|)``."""
+    return _softsign(require_tensor(input, "softsign"))  # type: ignore[no-any-return]
+
+
+_tanhshrink = Pointwise("tanhshrink", lambda x: x - E.unary("tanh", x), FLOAT, takes="uifc", node_name="SubBackward0")
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """``input - tanh(input)``."""
+    return _tanhshrink(require_tensor(input, "tanhshrink"))  # type: ignore[no-any-return]
+
+
+

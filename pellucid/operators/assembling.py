@@ -1,0 +1,104 @@
+"""Results that are put together from pieces, each a copy of a part of an operand into a part of the result.
+
+Joining, repeating, rolling and padding all move whole blocks of memory: a block per piece is as fast as memory is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.autograd.graph import Node, recorder
+from pellucid.formula.expr import load
+from pellucid.formula.formula import Formula, Output
+from pellucid.layout import Layout, View, span
+from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.runtime import machine, native
+from pellucid.tensor import Tensor, empty_like_layout
+
+GiveBack = Callable[[Tensor], Tensor]  # the gradient of the result -> the gradient of one operand
+
+_LINE = 64  # bytes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """``result[target] = operand[source]``; views are layouts of one shape with their offsets in elements."""
+
+    operand: int
+    source: View
+    target: View
+
+
+class PiecesRule:
+    """The derivative of an assembly: each operand takes its part of the gradient."""
+
+    def __init__(self, name: str, gives: Sequence[GiveBack]) -> None:
+        self.name, self.gives = name, gives
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return ()
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        pairs = zip(node.edges, self.gives, strict=True)
+        return [give(grads[0]) if edge is not None else None for edge, give in pairs]
+
+
+def _write_plan(source: Layout, target: Layout, stream: bool) -> Plan:
+    formula = Formula("copy", source.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
+    return kernel_plan(formula, (source,), tuple(source.shape), [target], in_place=True, stream=stream)
+
+
+_writes = PlanTable(_write_plan)
+
+
+def assembly_plan(
+    name: str,
+    result: Layout,
+    operands: Sequence[Layout],
+    pieces: Sequence[Piece],
+    gives: Sequence[GiveBack],
+) -> Plan:
+    """The plan that takes the operands and gives the assembled result.
+
+    Pieces that do not cover every cell are written into what the call passes as ``out``.
+
+    Args:
+        name: as in ``grad_fn``.
+        gives: for each operand, how it takes its gradient from that of the result.
+    """
+    record = None
+    if result.dtype.is_floating_point or result.dtype.is_complex:
+        record = recorder(PiecesRule(name, gives), [result], operands)
+    large = result.nbytes > machine.last_level_cache_bytes()
+    steps = [_step(p, operands, result, large) for p in pieces if p.source[0].numel]
+    new_tensor = native.new_tensor
+
+    def plan(*tensors: Tensor, out: Tensor | None = None) -> Tensor:
+        if out is None:
+            out = empty_like_layout(result)
+        storage, begin = out.storage, out.ptr
+        for write, k, source, at, target, to in steps:
+            x = tensors[k]
+            write(new_tensor(target, storage, begin + to), new_tensor(source, x.storage, x.ptr + at))
+        if record is not None and any([t.tracked for t in tensors]) and native.grad_enabled():
+            record(out, *tensors)
+        return out
+
+    return plan
+
+
+def _step(
+    piece: Piece, operands: Sequence[Layout], result: Layout, large: bool
+) -> tuple[Plan, int, Layout, int, Layout, int]:
+    (source, at), (target, to) = piece.source, piece.target
+    at, to = at * operands[piece.operand].dtype.itemsize, to * result.dtype.itemsize
+    stream = large and _on_lines(target, to)
+    return _writes[source, target, stream], piece.operand, source, at, target, to
+
+
+def _on_lines(target: Layout, offset: int) -> bool:
+    """Whether every row of the part begins with a cache line."""
+    steps = [s * target.dtype.itemsize for n, s in zip(target.shape, target.strides, strict=True) if n > 1 and s != 1]
+    return span(target)[0] == 0 and all(step % _LINE == 0 for step in [offset, *steps])

@@ -1,0 +1,78 @@
+"""The linear layer's product, with its bias added in the same pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pellucid.autograd.graph import Node, recorder
+from pellucid.errors import shape_text
+from pellucid.layout import Layout
+from pellucid.operators.products import biased_plan, check_dtypes, matmul
+from pellucid.plan import Plan, PlanTable
+from pellucid.runtime import native
+from pellucid.tensor import Tensor
+
+
+class LinearRule:
+    """y = x W^T + b: dx = dy W, dW = dy^T x, db = the sum of dy over all rows."""
+
+    name = "AddmmBackward0"
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return tuple(k for k, asked in ((1, needed[1]), (2, needed[0])) if asked)
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        saved, g = node.unpack(), grads[0]
+        by_input = matmul(g, saved[2]) if node.edges[0] is not None else None
+        rows = g.reshape(-1, g.layout.shape[-1]) if g.layout.ndim != 2 else g
+        by_weight = by_bias = None
+        if node.edges[1] is not None:
+            x = saved[1]
+            by_weight = matmul(rows.t(), x.reshape(-1, x.layout.shape[-1]))
+        if len(node.edges) > 2 and node.edges[2] is not None:
+            by_bias = rows.sum(0)
+        return (by_input, by_weight, by_bias)[: len(node.edges)]
+
+
+def _plan(x: Layout, weight: Layout, bias: Layout | None) -> Plan:
+    operands = [x, weight] if bias is None else [x, weight, bias]
+    check_dtypes("linear", *operands)
+    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise RuntimeError(
+            f"linear(): mat1 and mat2 shapes cannot be multiplied: the last dimension of the input "
+            f"{shape_text(x.shape)} must be in_features = {weight.shape[1]}, as the weight is "
+            f"{shape_text(weight.shape)} = (out_features, in_features)"
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise RuntimeError(
+            f"linear(): the bias {shape_text(bias.shape)} must be (out_features,) = ({weight.shape[0]},)"
+        )
+    plan, result = biased_plan(x, weight, bias)
+    record = recorder(LinearRule(), [result], operands)
+
+    def recorded(*tensors: Tensor) -> Tensor:
+        out = plan(*tensors)
+        if native.grad_enabled() and any([t.tracked for t in tensors]):
+            record(out, *tensors)
+        return out  # type: ignore[no-any-return]
+
+    return recorded
+
+
+_plans = PlanTable(_plan)
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``out[..., o] = sum_i input[..., i] * weight[o, i] + bias[o]``.
+
+    Raises:
+        RuntimeError: unfit shapes, different dtypes.
+    """
+    x, w = input.layout, weight.layout
+    if w.ndim != 2 or not (x.dtype.itemsize >= 4 and (x.dtype.is_floating_point or x.dtype.is_complex)):
+        product = matmul(input, weight.t())  # type: ignore[attr-defined]
+        return product if bias is None else product + bias  # type: ignore[operator]
+    if bias is None:
+        return _plans[x, w, None](input, weight)  # type: ignore[no-any-return]
+    return _plans[x, w, bias.layout](input, weight, bias)  # type: ignore[no-any-return]

@@ -1,0 +1,48 @@
+"""Updates as one formula: everything an optimiser does to a cell of a parameter, in one pass over memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pellucid.dtypes import DType, bfloat16, float16, float32, float64
+from pellucid.formula.expr import Expr, load, scalar
+from pellucid.formula.formula import Formula, Output
+from pellucid.layout import Layout
+from pellucid.plan import Plan, PlanTable, kernel_plan
+
+
+class Update:
+    """``rule(tensors, numbers) -> new values of the first tensors``, cell by cell, in place.
+
+    Args:
+        name: of the formula.
+        rule: takes lists of expressions (all in the parameter's working dtype).
+        changed: how many of the tensors are written: the first ones.
+        numbers: how many Python floats follow the tensors.
+    """
+
+    def __init__(
+        self, name: str, rule: Callable[[Sequence[Expr], Sequence[Expr]], Sequence[Expr]], changed: int, numbers: int
+    ) -> None:
+        self.name, self.rule, self.changed, self.numbers = name, rule, changed, numbers
+        self.plans = PlanTable(lambda *layouts: self._plan(layouts))
+
+    def _plan(self, layouts: tuple[Layout, ...]) -> Plan:
+        work = _working(layouts[0].dtype)
+        tensors = [load(k, x.dtype).cast(work) for k, x in enumerate(layouts)]
+        numbers = [scalar(len(layouts) + k, float64).cast(work) for k in range(self.numbers)]
+        new = self.rule(tensors, numbers)
+        outputs = tuple(Output(e.cast(x.dtype)) for e, x in zip(new, layouts, strict=False))
+        formula = Formula(self.name, layouts[0].ndim, outputs)
+        operands = [*layouts, *[float] * self.numbers]
+        return kernel_plan(formula, operands, tuple(layouts[0].shape), layouts[: self.changed], in_place=True)
+
+    def __call__(self, *tensors: Any, numbers: Sequence[float]) -> None:
+        """Write the first ``changed`` tensors. All have one shape."""
+        plan = self.plans[tuple([t.layout for t in tensors])]
+        plan(*tensors[: self.changed], *tensors, *numbers)
+
+
+def _working(dtype: DType) -> DType:
+    return float32 if dtype in (bfloat16, float16) else dtype

@@ -1,0 +1,80 @@
+"""Stochastic gradient descent, with momentum (Sutskever et al. 2013)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pellucid.formula.expr import Expr
+from pellucid.optim.fused import Update
+from pellucid.optim.optimizer import Optimizer
+from pellucid.tensor import Tensor
+
+
+def _plain(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
+    p, g = t
+    return [p + n[1] * (g + n[0] * p)]
+
+
+def _momentum(nesterov: bool) -> Any:
+    def rule(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
+        p, b, g = t
+        decay, step, momentum, fresh = n
+        g = g + decay * p
+        b = b * momentum + fresh * g
+        return [p + step * (g + momentum * b if nesterov else b), b]
+
+    return rule
+
+
+_PLAIN = Update("sgd", _plain, 1, 2)
+_MOMENTUM = {n: Update("sgd_nesterov" if n else "sgd_momentum", _momentum(n), 2, 4) for n in (False, True)}
+
+
+class SGD(Optimizer):
+    """``b <- momentum b + (1 - dampening) (g + weight_decay p);  p <- p - lr b``; the first ``b`` is the gradient."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        if differentiable:
+            raise NotImplementedError("SGD: differentiable=True is not supported")
+        for name, value in (("learning rate", lr), ("momentum value", momentum), ("weight_decay value", weight_decay)):
+            if value < 0.0:
+                raise ValueError(f"Invalid {name}: {value}")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        super().__init__(
+            params,
+            {
+                "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+                "nesterov": nesterov, "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
+                "fused": fused,
+            },
+        )  # fmt: skip
+
+    def update(self, p: Tensor, gradient: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
+        if group["maximize"]:
+            gradient = -gradient
+        decay, step, momentum = float(group["weight_decay"]), -float(group["lr"]), float(group["momentum"])
+        if not momentum:
+            _PLAIN(p, gradient, numbers=(decay, step))
+            return
+        buffer, fresh = state.get("momentum_buffer"), 1.0 - group["dampening"]
+        if buffer is None:
+            from pellucid.operators.creation import zeros_like
+
+            buffer, fresh = zeros_like(p), 1.0
+            state["momentum_buffer"] = buffer
+        _MOMENTUM[group["nesterov"]](p, buffer, gradient, numbers=(decay, step, momentum, fresh))

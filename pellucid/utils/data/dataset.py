@@ -1,0 +1,104 @@
+"""Data sets: something with samples under numbers, or something to iterate over."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from math import floor
+from typing import Any, Generic, TypeVar
+
+from pellucid.tensor import Tensor
+
+T = TypeVar("T", covariant=True)
+
+
+class Dataset(Generic[T]):
+    """Samples by number: subclasses define ``__getitem__`` and, for most samplers, ``__len__``."""
+
+    def __getitem__(self, index: Any) -> T:
+        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
+
+    def __add__(self, other: Dataset[T]) -> ConcatDataset[T]:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[T]):
+    """Samples in the order in which ``__iter__`` gives them."""
+
+    def __iter__(self) -> Iterator[T]:
+        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+
+
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
+    """Sample i is ``(t[i] for t in tensors)``."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        if any(t.shape[0] != tensors[0].shape[0] for t in tensors):
+            sizes = ", ".join(str(t.shape[0]) for t in tensors)
+            raise AssertionError(f"Size mismatch between tensors: the first dimensions are {sizes}")
+        self.tensors = tensors
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        return tuple(t[index] for t in self.tensors)  # type: ignore[index]
+
+    def __len__(self) -> int:
+        return self.tensors[0].shape[0]
+
+
+class ConcatDataset(Dataset[T]):
+    """Data sets one after the other."""
+
+    def __init__(self, datasets: Iterable[Dataset[T]]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise AssertionError("datasets should not be an empty iterable")
+        self.cumulative_sizes = list(accumulate(len(d) for d in self.datasets))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> T:
+        n = len(self)
+        if not -n <= index < n:
+            raise ValueError(f"absolute value of index should not exceed dataset length: {index} of {n}")
+        index %= n
+        k = bisect_right(self.cumulative_sizes, index)
+        return self.datasets[k][index - (self.cumulative_sizes[k - 1] if k else 0)]
+
+
+class Subset(Dataset[T]):
+    """The samples of a data set at ``indices``."""
+
+    def __init__(self, dataset: Dataset[T], indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __getitem__(self, index: Any) -> T:
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
+        return self.dataset[self.indices[index]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator: Any = None) -> list[Subset[T]]:
+    """Disjoint random subsets of the given lengths, or fractions that add up to 1.
+
+    Raises:
+        ValueError: the lengths do not add up to the size of the data set.
+    """
+    from pellucid.operators.random import randperm
+
+    n = len(dataset)  # type: ignore[arg-type]
+    if abs(sum(lengths) - 1) < 1e-9 and sum(lengths) <= 1.0 + 1e-9 and any(isinstance(x, float) for x in lengths):
+        counts = [floor(n * x) for x in lengths]
+        for i in range(n - sum(counts)):
+            counts[i % len(counts)] += 1
+    else:
+        counts = [int(x) for x in lengths]
+    if sum(counts) != n:
+        raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
+    order = randperm(n, generator=generator).tolist()
+    ends = list(accumulate(counts))
+    return [Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts, strict=True)]
