@@ -109,11 +109,9 @@ def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 def like(layout: Layout, dtype: DType | None = None) -> Layout:
     """The layout of a new result that follows ``layout``: dense, in the order of its strides (PyTorch's
-    "preserve format": kept for tensors without holes or overlaps, contiguous otherwise)."""
+    "preserve format": strides are kept if there are no holes and no overlaps)."""
     dtype = dtype or layout.dtype
-    if layout.contiguous:
-        return dense(layout.shape, dtype, layout.device)
-    if is_dense(layout):
+    if layout.contiguous or is_dense(layout):
         return layout_of(layout.shape, layout.strides, dtype, layout.device)
     return layout_of(layout.shape, permuted_strides(layout.shape, layout.strides), dtype, layout.device)
 

@@ -170,7 +170,7 @@ def _split_plan(
     def plan(*tensors: Any) -> Any:
         parts_of_row = first(*tensors)
         result = second(parts_of_row) if single else second(*parts_of_row)
-        if record is not None and native.grad_enabled() and any(getattr(t, "tracked", False) for t in tensors):
+        if record is not None and native.recorded(*tensors):
             record(*(result if isinstance(result, tuple) else (result,)), *tensors)
         return result
 

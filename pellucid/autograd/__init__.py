@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.autograd import function, functional, graph
-from pellucid.autograd import methods as _methods
+from pellucid.autograd import methods as methods  # gives Tensor its methods
 from pellucid.autograd.engine import backward, grad
 from pellucid.autograd.function import Function
 from pellucid.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck

@@ -10,8 +10,8 @@ from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import Node, Pattern, recorder
 from pellucid.dtypes import int64
 from pellucid.formula.derivative import Pullback, pullback
-from pellucid.formula.expr import Expr, const, node, rewrite, walk
-from pellucid.formula.formula import Formula, Output, Scatter
+from pellucid.formula.expr import Expr, node, rewrite, walk
+from pellucid.formula.formula import Formula, Scatter
 from pellucid.layout import Layout, dense, elementwise
 from pellucid.plan import Fail, Operand, Plan, PlanTable, kernel_plan
 from pellucid.runtime import native
@@ -52,7 +52,7 @@ def _scatter_plan(
     def plan(*tensors: Any) -> Any:
         out = zeros(result)
         scatter(out, *tensors)
-        if record is not None and native.grad_enabled() and any(getattr(t, "tracked", False) for t in tensors):
+        if record is not None and native.recorded(*tensors):
             record(out, *tensors)
         return out
 
@@ -242,7 +242,7 @@ def compact(formula: Formula | Scatter) -> tuple[Formula | Scatter, tuple[int, .
         return node("extent", (), int64, (number[e.data[0]], e.data[1])) if e.op == "extent" else None
 
     memo: dict[Expr, Expr] = {}
-    swap = lambda e: rewrite(e, leaf, memo)  # noqa: E731
+    swap: Callable[[Expr], Expr] = lambda e: rewrite(e, leaf, memo)  # noqa: E731
     if isinstance(formula, Scatter):
         return replace(formula, target=tuple(map(swap, formula.target)), value=swap(formula.value)), tuple(used)
     stages = tuple(replace(s, elements=tuple(map(swap, s.elements))) for s in formula.stages)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pellucid.autograd import hooks
 from pellucid.autograd.fresh import copied, ones, zeros
-from pellucid.autograd.graph import Edge, Node, recorded
+from pellucid.autograd.graph import Edge, Node
 from pellucid.autograd.inplace import clones, stacked
 from pellucid.errors import shape_text, tensor_text
 from pellucid.layout import Layout, dense, like
@@ -260,14 +260,17 @@ def _grad(
         if not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph: input "
-                f"{i} ({tensor_text(t.layout.dtype, t.layout.shape)}). Set allow_unused=True if this is the desired behavior."
+                f"{i} ({tensor_text(t.layout.dtype, t.layout.shape)}). Set allow_unused=True if this is the desired "
+                "behavior."
             )
         if materialize:
             wanted.found[i] = zeros(like(t.layout))
     return tuple(wanted.found)
 
 
-def _batched(roots: Sequence[Any], targets: Sequence[Any], given: Sequence[Any], keep: bool, *options: bool) -> Any:
+def _batched(
+    roots: Sequence[Any], targets: Sequence[Any], given: Sequence[Any], keep: bool, *options: bool
+) -> tuple[Any, ...]:
     """One walk per entry of the first dimension of ``given``."""
     sizes = {g.layout.shape[0] for g in given if g is not None}
     if len(sizes) != 1:
@@ -299,7 +302,7 @@ def _starts(roots: Sequence[Any], given: Sequence[Any]) -> list[Any]:
                 "computed from requires a gradient, or it was computed under no_grad() or detached. Set "
                 "requires_grad=True on what you differentiate by, before the computation."
             )
-        recorded(root)  # a view whose base was written into finds its node
+        native.recorded(root)  # a view whose base was written into finds its node
         layout = root.layout
         result.append(_implicit(layout) if g is None else _explicit(i, layout, g))
     return result
@@ -308,8 +311,9 @@ def _starts(roots: Sequence[Any], given: Sequence[Any]) -> list[Any]:
 def _implicit(layout: Layout) -> Any:
     if layout.numel != 1:
         raise RuntimeError(
-            f"grad can be implicitly created only for scalar outputs, not for {tensor_text(layout.dtype, layout.shape)}. "
-            "Reduce it first, for example with .sum() or .mean(), or pass backward(gradient=...) of this shape."
+            "grad can be implicitly created only for scalar outputs, not for "
+            f"{tensor_text(layout.dtype, layout.shape)}. Reduce it first, for example with .sum() or "
+            ".mean(), or pass backward(gradient=...) of this shape."
         )
     if layout.dtype.is_complex:
         raise RuntimeError(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid.autograd.fresh import zeros
-from pellucid.autograd.graph import Edge, Node, new_node, recorded
+from pellucid.autograd.graph import Edge, Node, new_node
 from pellucid.autograd.hooks import shared
 from pellucid.autograd.views import strided
 from pellucid.errors import shape_text, tensor_text
@@ -25,6 +25,8 @@ class FunctionCtx:
         self._node: Node | None = None
         self._dirty: tuple[Any, ...] = ()
         self._constant: tuple[Any, ...] = ()
+        self._constant_numbers: frozenset[int] = frozenset()
+        self._own: tuple[int | None, ...] = ()  # for each saved tensor: the number of the result that it is
         self._materialize = True
 
     def save_for_backward(self, *tensors: Any) -> None:
@@ -72,8 +74,6 @@ class FunctionCtx:
             _of_node(t, self._node, k) if k is not None else t for t, k in zip(values, self._own, strict=True)
         ])  # fmt: skip
 
-    _own: tuple[int | None, ...] = ()  # which saved tensors are results, by number
-
 
 def _of_node(t: Any, node: Node, k: int) -> Any:
     """A saved result as a part of the graph again."""
@@ -99,7 +99,7 @@ class FunctionRule:
         context._node = node
         try:
             if context._materialize:
-                constant = context._constant_numbers  # type: ignore[attr-defined]
+                constant = context._constant_numbers
                 grads = [
                     zeros(like(layout)) if g is None and k not in constant else g
                     for k, (g, layout) in enumerate(zip(grads, node.layouts, strict=True))
@@ -126,15 +126,15 @@ class FunctionRule:
             return given[:wanted]
         if len(given) != wanted:
             raise RuntimeError(
-                f"function {self.name} returned an incorrect number of gradients (expected {wanted}, got {len(given)}): "
-                "backward returns one for each argument of forward, None for what is not a tensor"
+                f"function {self.name} returned an incorrect number of gradients (expected {wanted}, got "
+                f"{len(given)}): backward returns one for each argument of forward, None for what is not a tensor"
             )
         return given
 
     def _checked(self, g: Any, k: int, layout: Layout | None) -> Any:
         assert layout is not None
         if not hasattr(g, "layout"):
-            raise TypeError(f"function {self.name} returned a {type(g).__name__} as gradient {k}; it has to be a Tensor")
+            raise TypeError(f"function {self.name} returned a {type(g).__name__} as gradient {k}, not a Tensor")
         if g.layout.shape != layout.shape:
             if _expands_to(tuple(layout.shape), tuple(g.layout.shape)):
                 g = _sum_to(g, tuple(layout.shape))
@@ -204,7 +204,7 @@ class Function:
         """Call the function and record the call."""
         context = FunctionCtx()
         tensors = [a for a in args if hasattr(a, "layout")]
-        record = recorded(*tensors)
+        record = native.recorded(*tensors)
         context.needs_input_grad = tuple(record and getattr(a, "tracked", False) for a in args)
         edges: tuple[Edge, ...] = tuple([(t.node or t, t.output_nr) if record and t.tracked else None for t in tensors])
         before = native.set_grad_enabled(False)
@@ -217,7 +217,7 @@ class Function:
         finally:
             native.set_grad_enabled(before)
         outputs = output if isinstance(output, tuple) else (output,)
-        context._constant_numbers = frozenset(  # type: ignore[attr-defined]
+        context._constant_numbers = frozenset(
             k for k, t in enumerate(outputs) if not _can_differentiate(t, context._constant)
         )
         if not record:
@@ -234,36 +234,41 @@ class Function:
         edges: tuple[Edge, ...],
         outputs: tuple[Any, ...],
     ) -> tuple[Any, ...]:
+        """Hang a node on the outputs. An input that is handed through becomes a tensor of its own, one that was
+        written into (dirty) stays what it is."""
         numbers = iter(range(len(tensors)))
         rule = FunctionRule(cls, context, tuple(next(numbers) if hasattr(a, "layout") else None for a in args))
         rule.inputs = tuple(t.layout for t in tensors)
+        cls._check_dirty(context, outputs)
+        passed = {id(t) for t in tensors} - {id(t) for t in context._dirty}
+        made = {id(o): k for k, o in enumerate(outputs) if id(o) not in passed}
+        outputs = tuple(strided(o, o.layout, 0) if id(o) in passed else o for o in outputs)
+        context._own = tuple(made.get(id(t)) for t in context._to_save)
+        saved = tuple(
+            t if k is None else native.new_tensor(t.layout, t.storage, t.ptr)
+            for t, k in zip(context._to_save, context._own, strict=True)
+        )
+        context._to_save = ()
+        layouts = tuple(getattr(o, "layout", None) for o in outputs)
+        node = new_node(rule, edges, tuple(range(len(saved))), saved, layouts)
+        for k, out in enumerate(outputs):
+            if k not in context._constant_numbers:
+                out.node, out.output_nr, out.tracked = node, k, True
+        return outputs
+
+    @classmethod
+    def _check_dirty(cls, context: FunctionCtx, outputs: tuple[Any, ...]) -> None:
         for t in context._dirty:
             if t.tracked and t.node is None:
-                raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+                raise RuntimeError(
+                    f"{cls.__name__}: a leaf Variable that requires grad is being used in an in-place operation. "
+                    "Write into a copy (x.clone())."
+                )
             if not any(t is o for o in outputs):
                 raise RuntimeError(
                     f"{cls.__name__}: an input that mark_dirty() names ({tensor_text(t.layout.dtype, t.layout.shape)}) "
                     "has to be returned by forward"
                 )
-        given = outputs
-        dirty = tuple(id(t) for t in context._dirty)
-        inputs = {id(t) for t in tensors}
-        outputs = tuple(
-            strided(o, o.layout, 0) if id(o) in inputs and id(o) not in dirty else o for o in outputs
-        )  # an input that is handed through is a tensor of its own
-        layouts = tuple(o.layout if hasattr(o, "layout") else None for o in outputs)
-        own = [next((k for k, o in enumerate(given) if o is t and id(o) not in inputs - set(dirty)), None) for t in context._to_save]
-        saved = tuple(
-            t if k is None else native.new_tensor(t.layout, t.storage, t.ptr)
-            for t, k in zip(context._to_save, own, strict=True)
-        )
-        context._own = tuple(own)
-        node = new_node(rule, edges, tuple(range(len(saved))), saved, layouts)
-        context._to_save = ()
-        for k, out in enumerate(outputs):
-            if k not in context._constant_numbers:  # type: ignore[attr-defined]
-                out.node, out.output_nr, out.tracked = node, k, True
-        return outputs
 
 
 def _can_differentiate(t: Any, constant: tuple[Any, ...]) -> bool:

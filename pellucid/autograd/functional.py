@@ -34,7 +34,7 @@ def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     Two backward walks: ``u^T J`` is linear in ``u``, and its derivative by ``u`` along ``v`` is ``J v``.
     """
     with enable_grad():
-        single, given = _fresh(inputs, create_graph)
+        _, given = _fresh(inputs, create_graph)
         many, outputs = _outputs(func, given, "jvp")
         directions = _vector(v, given, "jvp")
         dummies = tuple(zeros(dense(o.layout.shape, o.layout.dtype)).requires_grad_() for o in outputs)
@@ -63,10 +63,11 @@ def jacobian(
 def _rows(output: Any, inputs: Sequence[Any], create_graph: bool, strict: bool) -> tuple[Any, ...]:
     """The derivative of one result by every input."""
     shape = tuple(output.layout.shape)
-    found = []
     flat = output.reshape(-1)
-    for cell in range(output.layout.numel):
-        found.append(_grad((flat[cell],), inputs, (None,), create_graph, strict, "jacobian", keep=True))
+    found = [
+        _grad((flat[cell],), inputs, (None,), create_graph, strict, "jacobian", keep=True)
+        for cell in range(output.layout.numel)
+    ]
     return tuple(
         stacked([row[i] for row in found], dense((len(found), *x.layout.shape), x.layout.dtype)).reshape(
             (*shape, *x.layout.shape)

@@ -7,13 +7,13 @@ turns gradients of results into gradients of operands.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import count
+from sys import _getframe
 from typing import Any, NoReturn, Protocol
 
 from pellucid.autograd.hooks import HookDict, NodeHooks, RemovableHandle
-from pellucid.autograd.places import Place, last_write, place, place_text
+from pellucid.autograd.places import Place, last_write, outside, place, place_text
 from pellucid.errors import tensor_text
 from pellucid.layout import Layout
 from pellucid.runtime import native
@@ -199,7 +199,7 @@ def new_node(rule: Rule, edges: tuple[Edge, ...], kept: tuple[int, ...], saved: 
     node.number, node.hooks = next(_numbers), None
     if kept:
         _save(node, saved)
-        node.place = place(sys._getframe(1))
+        node.place = place(_getframe(1))
     return node
 
 
@@ -248,7 +248,7 @@ def recorder(
         node.edges, node.number, node.hooks = edges, next(_numbers), None
         if pattern.kept:
             _save(node, tuple([_alias(tensors[k]) if k < n_out else tensors[k] for k in pattern.kept]))
-            node.place = place(sys._getframe(1))
+            node.place = place(_getframe(1))
         for k in differentiable:
             t = tensors[k]
             t.node, t.output_nr, t.tracked = node, k, True
@@ -277,20 +277,26 @@ def _with_patterns(record: Callable[..., None], patterns: _Patterns) -> Callable
 
 
 def _record_two(patterns: _Patterns) -> Callable[..., None]:
+    both: Pattern | None = None
+
     def record(out: Any, a: Any, b: Any) -> None:
-        node = Node()
+        nonlocal both
+        out.node = node = Node()
+        out.tracked = True
+        node.number = next(_numbers)
+        node.hooks = None
         if a.tracked:
             if b.tracked:
                 node.edges = (a.node or a, a.output_nr), (b.node or b, b.output_nr)
-                node.pattern = pattern = patterns[True, True]
+                if both is None:
+                    both = patterns[True, True]
+                node.pattern = pattern = both
             else:
                 node.edges = (a.node or a, a.output_nr), None
                 node.pattern = pattern = patterns[True, False]
         else:
             node.edges = None, (b.node or b, b.output_nr)
             node.pattern = pattern = patterns[False, True]
-        node.number, node.hooks = next(_numbers), None
-        out.node, out.tracked = node, True
         kept = pattern.kept
         if not kept:
             return
@@ -298,7 +304,9 @@ def _record_two(patterns: _Patterns) -> Callable[..., None]:
             node.saved, node.versions = (a, b), (a.storage.version, b.storage.version)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]))
-        node.place = place(sys._getframe(1))
+        frame = _getframe(2)  # record <- operator <- user
+        code = frame.f_code
+        node.place = (code, frame.f_lasti) if code.co_filename in outside else place(frame)
 
     return _with_patterns(record, patterns)
 
@@ -309,51 +317,31 @@ RESULT, OPERAND = (0,), (1,)
 
 def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
     key = (True, False)[:operands]
+    single: Pattern | None = None
 
     def record(out: Any, a: Any, number: Any = None) -> None:
-        node = Node()
-        node.edges = ((a.node or a, a.output_nr), None)[:operands]
-        node.pattern = pattern = patterns[key]
-        node.number, node.hooks = next(_numbers), None
-        out.node, out.tracked = node, True
-        kept = pattern.kept
+        nonlocal single
+        if single is None:
+            single = patterns[key]
+        out.node = node = Node()
+        out.tracked = True
+        node.number = next(_numbers)
+        node.hooks = None
+        node.pattern = single
+        node.edges = ((a.node or a, a.output_nr),) if operands == 1 else ((a.node or a, a.output_nr), None)
+        kept = single.kept
         if not kept:
             return
         if kept == OPERAND:
             node.saved, node.versions = (a,), (a.storage.version,)
         elif kept == RESULT:
-            node.saved, node.versions = (_alias(out),), (out.storage.version,)
+            storage = out.storage
+            node.saved, node.versions = (new_tensor(out.layout, storage, out.ptr),), (storage.version,)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else number for k in kept]))
-        node.place = place(sys._getframe(1))
+        frame = _getframe(2)
+        code = frame.f_code
+        node.place = (code, frame.f_lasti) if code.co_filename in outside else place(frame)
 
+    new_tensor = native.new_tensor
     return _with_patterns(record, patterns)
-
-
-def recorded(*operands: Any) -> bool:
-    """Whether a call with these operands is to be recorded: gradients are on, and one of the tensors needs one.
-
-    Calls of plans check this themselves; it is for those who call something else. It also brings views up to date
-    whose base was written into.
-    """
-    if not native.grad_enabled():
-        return False
-    found = False
-    for t in operands:
-        if hasattr(t, "tracked"):
-            if t.base is not None and t.seen != t.storage.version:
-                refresh(t)
-            found = found or t.tracked
-    return found
-
-
-def refresh(view: Any) -> None:
-    """Find the place in the graph of a view whose memory was written: see ``views.refresh``."""
-    from pellucid.autograd.views import refresh as find
-
-    find(view)
-
-
-def hook_result(node: Node, k: int) -> HookDict:
-    """The hooks on result ``k`` of a node."""
-    return hooks_of(node).results.setdefault(k, HookDict())

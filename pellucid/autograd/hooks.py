@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 from weakref import ref
@@ -92,7 +93,7 @@ def run_tensor_hooks(hooks: HookDict, g: Any) -> Any:
         if changed is not None:
             if not hasattr(changed, "layout"):
                 raise TypeError(
-                    f"a hook of a tensor must return None or a Tensor to use as its gradient, not {type(changed).__name__}"
+                    f"a hook of a tensor must return None or a Tensor to use as gradient, not {type(changed).__name__}"
                 )
             if changed.layout.shape != g.layout.shape:
                 raise RuntimeError(
@@ -116,10 +117,15 @@ class LeafHooks:
 of_leaves: dict[int, LeafHooks] = {}  # by id; tensors compare cell by cell, so they cannot be weak keys
 
 
+def _forget(hooks: dict[int, LeafHooks], key: int, _: Any) -> None:
+    hooks.pop(key, None)
+
+
 def of_leaf(t: Any) -> LeafHooks:
     """The hooks of a leaf, made when first asked for; they go when the leaf goes."""
     key = id(t)
     found = of_leaves.get(key)
     if found is None:
-        of_leaves[key] = found = LeafHooks(ref(t, lambda _: of_leaves.pop(key, None)))
+        forget: Callable[[Any], Any] = partial(_forget, of_leaves, key)
+        of_leaves[key] = found = LeafHooks(ref(t, forget))
     return found

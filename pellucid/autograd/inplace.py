@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.fresh import copied, zeros
-from pellucid.autograd.graph import Node, hooks_of, new_node, recorded, recorder
+from pellucid.autograd.graph import Node, hooks_of, new_node, recorder
 from pellucid.autograd.places import note_write
 from pellucid.autograd.views import attach, strided
 from pellucid.formula.expr import load
@@ -34,7 +34,7 @@ def in_place(x: Any, write: Callable[[], Any], record: Record | None, *operands:
     dtype = x.layout.dtype
     base = x.base
     constant = base is not None and x.seen == -1 and base.tracked  # a view that the graph knows nothing of
-    if not (recorded(x, *operands) or constant) or not (dtype.is_floating_point or dtype.is_complex):
+    if not (native.recorded(x, *operands) or constant) or not (dtype.is_floating_point or dtype.is_complex):
         write()
         note_write(x.storage)
         return x
@@ -197,20 +197,21 @@ def _clone_plan(source: Layout, result: Layout) -> Plan:
     return differentiable_plan(formula, [source], tuple(result.shape), [result])
 
 
-def _assignment_plan(target: Layout, source: Layout) -> Any:
+def _assignment_plan(target: Layout, source: Layout) -> Plan:
+    """``part[...] = value``, recorded."""
     formula = Formula("copy", target.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
     write = kernel_plan(formula, [source], tuple(target.shape), [target], in_place=True)
     rule = DerivedRule(formula, (source,), tuple(target.shape), None, "CopyBackwards")
-    return write, recorder(rule, [target], [source])
+    record = recorder(rule, [target], [source])
+    return lambda part, value: in_place(part, lambda: write(part, value), record, value)
 
 
 clones = PlanTable(_clone_plan)
-_assignments: PlanTable = PlanTable(_assignment_plan)
+_assignments = PlanTable(_assignment_plan)
 
 
 def _assign(part: Any, value: Any) -> None:
-    write, record = _assignments[part.layout, value.layout]  # type: ignore[misc]
-    in_place(part, lambda: write(part, value), record, value)
+    _assignments[part.layout, value.layout](part, value)
 
 
 def stacked(rows: Sequence[Any], layout: Layout) -> Any:

@@ -33,7 +33,7 @@ class _Mode:
 
     def __call__(self, function: F) -> F:
         if inspect.isclass(function):
-            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            setattr(function, "__init__", self(function.__init__))  # noqa: B010 - a method of a user's class
             return function
         if inspect.isgeneratorfunction(function):
             return self._generator(function)  # type: ignore[return-value]
@@ -79,7 +79,7 @@ class _Mode:
         return within
 
 
-class no_grad(_Mode):  # noqa: N801 - PyTorch's name
+class no_grad(_Mode):
     """Calls inside are not recorded: their results need no gradient."""
 
     __slots__ = ()
@@ -95,7 +95,7 @@ class no_grad(_Mode):  # noqa: N801 - PyTorch's name
         super().__init__(False)
 
 
-class enable_grad(_Mode):  # noqa: N801
+class enable_grad(_Mode):
     """Calls inside are recorded, also within ``no_grad``."""
 
     __slots__ = ()
@@ -111,7 +111,7 @@ class enable_grad(_Mode):  # noqa: N801
         super().__init__(True)
 
 
-class set_grad_enabled(_Mode):  # noqa: N801
+class set_grad_enabled(_Mode):
     """Recording on or off by ``mode``: from the call on, or inside when it is used as a context or decorator."""
 
     __slots__ = ()
@@ -132,7 +132,7 @@ class set_grad_enabled(_Mode):  # noqa: N801
         return super().__call__(function)
 
 
-class inference_mode(_Mode):  # noqa: N801
+class inference_mode(_Mode):
     """As ``no_grad`` (with ``mode=False``: as ``enable_grad``)."""
 
     __slots__ = ()

@@ -13,28 +13,24 @@ from typing import Any
 
 Place = tuple[CodeType, int]  # the running code and where in it
 
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[1]) + "/"
 MOST_WRITES = 10_000
 
 
-class _Inside(dict[str, bool]):
-    """Whether a file belongs to this package."""
-
-    def __missing__(self, filename: str) -> bool:
-        self[filename] = inside = filename.startswith(ROOT)
-        return inside
-
-
-inside = _Inside()
+outside: set[str] = set()  # files that are known not to belong to this package
 
 
 def place(frame: Any) -> Place | None:
     """The innermost place outside of this package, seen from a frame."""
-    while inside[frame.f_code.co_filename]:
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename in outside:
+            return code, frame.f_lasti
+        if not code.co_filename.startswith(ROOT):
+            outside.add(code.co_filename)
+            return code, frame.f_lasti
         frame = frame.f_back
-        if frame is None:
-            return None
-    return frame.f_code, frame.f_lasti
+    return None
 
 
 _writes: dict[int, tuple[int, Place | None]] = {}  # storage's id -> its version after the write, where

@@ -16,6 +16,7 @@ from pellucid.codegen.place import KernelPlace
 from pellucid.codegen.schedule import TILE, Nest
 from pellucid.dtypes import DType, bool_
 from pellucid.formula.expr import Expr, walk
+from pellucid.formula.formula import Formula
 from pellucid.formula.lowering import expand_all
 
 HEAD = "define i64 @kernel(ptr noalias %operands, ptr noalias %params, i64 %begin, i64 %end) #0"
@@ -38,7 +39,14 @@ class CpuKernel(KernelPlace):
         nodes = sum(1 for _ in walk(*(expand_all(e, memo) for e in self.nest.formula.expressions())))
         unroll = 4 if nodes < 32 else 2 if nodes < 160 else 1
         width = max(vector_bytes // widest, 4)
+        if self._scans_scattered():
+            return 1, unroll
         return min(width, TILE) if self.nest.tile >= 0 else width, unroll
+
+    def _scans_scattered(self) -> bool:
+        """A scan whose lanes would be written far apart: a few rows at a time, cell by cell, are faster."""
+        formula, lane = self.nest.formula, self.nest.lane
+        return isinstance(formula, Formula) and formula.scan and self.nest.slots[0].pattern[lane] != "c"
 
     # -- what emitters ask --------------------------------------------------------------------------------------------
 
@@ -130,7 +138,7 @@ class CpuKernel(KernelPlace):
             body(self.unroll, None)
         with w.loop(middle, end, str(self.width)) as i:
             self.counters[lane] = i
-            body(1, self.lane_mask(i, end))
+            body(1, None if self.width == 1 else self.lane_mask(i, end))
 
     # -- writing results ----------------------------------------------------------------------------------------------
 

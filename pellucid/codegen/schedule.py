@@ -250,13 +250,16 @@ class _Order:
     def _scan(self) -> bool:
         return isinstance(self.formula, Formula) and self.formula.scan
 
-    def _contiguous_along(self, a: int) -> int:
-        """Bytes per step that are read or written side by side if ``a`` is the lane axis."""
-        return sum(x.dtype.itemsize for x in self.accesses() if x.strides[a] == x.dtype.itemsize)
+    def _contiguous_along(self, a: int) -> tuple[int, int]:
+        """Bytes per step that are read or written side by side if ``a`` is the lane axis: of what is visited in every
+        cell of a row, and of the rest."""
+        along = [x for x in self.accesses() if x.strides[a] == x.dtype.itemsize]
+        often = sum(x.dtype.itemsize for x in along if any(x.strides[r] for r in range(self.rank, len(x.strides))))
+        return often, sum(x.dtype.itemsize for x in along) - often
 
     def _choose_lane(self) -> None:
         """The lane axis goes last among its kind: the one along which most bytes lie side by side."""
-        score = lambda a: (self._contiguous_along(a), self.sizes[a])  # noqa: E731
+        score = lambda a: (*self._contiguous_along(a), self.sizes[a])  # noqa: E731
         row = max(self.row_order, key=score, default=None)
         outer = max((a for a in self.outer_order if not (self.split and a == 0)), key=score, default=None)
         if row is not None and not self._scan():

@@ -374,12 +374,14 @@ def _scattered(
     target = e.args
     if e.data[1] == "filled":
         inside: Expr | None = None
-        for coord, n in zip(e.args, shape, strict=True):
-            ok = (coord >= 0) & (coord < n)
-            inside = ok if inside is None else inside & ok
-        assert inside is not None
-        value = select(inside, value, _zero(value))
-        target = tuple(select(inside, c, 0) for c in target)
+        moved = [not (c.op == "axis" and sizes[c.data] <= n) for c, n in zip(e.args, shape, strict=True)]
+        for coord, n, computed in zip(e.args, shape, moved, strict=True):
+            if computed:
+                ok = (coord >= 0) & (coord < n)
+                inside = ok if inside is None else inside & ok
+        if inside is not None:
+            value = select(inside, value, _zero(value))
+            target = tuple(select(inside, c, 0) if computed else c for c, computed in zip(target, moved, strict=True))
     return Pullback(Scatter(name, len(sizes), target, value, folding("sum", value.dtype)), sizes, shape)
 
 

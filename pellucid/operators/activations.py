@@ -12,7 +12,6 @@ from typing import Any
 from pellucid.dtypes import DType, bool_
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, minimum, select
-
 from pellucid.operators.define import both, method, public
 from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
 from pellucid.plan import Operand

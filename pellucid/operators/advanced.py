@@ -26,10 +26,11 @@ from pellucid.layout import (
     Layout,
     broadcast_shapes,
     dense,
+    elementwise,
     expanded,
+    like,
     layout_of,
     overlaps_itself,
-    permuted_strides,
     view_strides,
 )
 from pellucid.operators.copying import clone, plain_number
@@ -80,20 +81,24 @@ class Picking:
         value = load(operand, layout.dtype, here).cast(int64)
         return select(value < 0, value + given(f"size{dim}"), value)
 
-    def strides_of(self, x: Layout) -> Shape:
-        """The strides of ``x`` along the axes of the result; what an index picks has none."""
+    def result(self, x: Layout, indices: Sequence[Layout]) -> Layout:
+        """The layout of the result: its order of dimensions follows those of all operands."""
         strides = [0] * self.rank
         for d, place in self.places.items():
             strides[place] = x.strides[d]
-        return tuple(strides)
+        source = layout_of(self.shape, tuple(strides), x.dtype, x.device)
+        return elementwise(self.shape, [source, *map(self.spread, indices)], x.dtype)
 
-    def index_strides(self, layout: Layout) -> Shape:
-        """The strides of an index tensor along the axes of the result."""
+    def spread(self, index: Layout) -> Layout:
+        """An index tensor as it lies along the axes of the result."""
         behind = self.rank - self.start - len(self.index_shape)
+        # PyTorch computes with int64 indices; it converts others after it has expanded them.
+        together = expanded(index, self.index_shape)
+        together = together if index.dtype is int64 else like(together)
         shape = (*(1,) * self.start, *self.index_shape, *(1,) * behind)
-        strides = view_strides(expanded(layout, self.index_shape), shape)
+        strides = view_strides(together, shape)
         assert strides is not None, "dimensions of size 1 can always be added"
-        return tuple(0 if n == 1 != whole else s for n, whole, s in zip(shape, self.shape, strides, strict=True))
+        return index.with_strides(shape, strides)
 
 
 def raise_out_of_bounds(x: Layout, dims: Shape, indices: Sequence[Any]) -> NoReturn:
@@ -116,13 +121,11 @@ def raise_out_of_bounds(x: Layout, dims: Shape, indices: Sequence[Any]) -> NoRet
 def _take_plan(x: Layout, dims: Shape, *indices: Layout) -> Plan:
     p = Picking(x, dims, indices, 1)
     formula = Formula("index", p.rank, (Output(load(0, x.dtype, p.coordinates)),))
-    strides = permuted_strides(p.shape, p.strides_of(x), *(p.index_strides(i) for i in indices))
-    result = layout_of(p.shape, strides, x.dtype, x.device)
 
     def fail(status: int, t: Tensor, *own: Tensor) -> NoReturn:
         raise_out_of_bounds(x, dims, own)
 
-    return differentiable_plan(formula, (x, *indices), p.shape, [result], fail=fail, given=p.given)
+    return differentiable_plan(formula, (x, *indices), p.shape, [p.result(x, indices)], fail=fail, given=p.given)
 
 
 _takes = PlanTable(_take_plan)

@@ -14,6 +14,7 @@ from pellucid.operators.define import both, method, public
 from pellucid.operators.pointwise import (
     FLOAT,
     NUMBERS,
+    ONLY_BOOL,
     REAL,
     SAME,
     Pointwise,
@@ -447,7 +448,7 @@ sign = unary(
 )  # fmt: skip
 sgn = unary("sgn", sign_of, SAME, "`sign`; of complex numbers: ``input / abs(input)``, 0 for 0.")
 signbit = unary(
-    "signbit", _sign_bit, lambda c: (c, bool_), "Whether the sign is negative; true for -0.0.",
+    "signbit", _sign_bit, ONLY_BOOL, "Whether the sign is negative; true for -0.0.",
     takes="buif", kernel="signbit_cpu", twin=False,
 )  # fmt: skip
 alias("negative", neg)

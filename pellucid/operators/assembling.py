@@ -82,7 +82,7 @@ def assembly_plan(
         for write, k, source, at, target, to in steps:
             x = tensors[k]
             write(new_tensor(target, storage, begin + to), new_tensor(source, x.storage, x.ptr + at))
-        if record is not None and any([t.tracked for t in tensors]) and native.grad_enabled():
+        if record is not None and native.recorded(*tensors):
             record(out, *tensors)
         return out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from pellucid.formula.expr import Expr, const, is_nan
 from pellucid.operators.define import both, public
 from pellucid.operators.pointwise import (
     BOOL,
+    FLOAT,
+    ONLY_BOOL,
     Pointwise,
     alias,
     binary,
@@ -101,11 +102,11 @@ isfinite = unary(
     "Whether each cell is neither infinite nor NaN.", out=False, twin=False,
 )  # fmt: skip
 isposinf = unary(
-    "isposinf", _parts(lambda x: x.equals(INF), False, "or"), BOOL, "Whether each cell is +inf.",
+    "isposinf", _parts(lambda x: x.equals(INF), False, "or"), ONLY_BOOL, "Whether each cell is +inf.",
     twin=False, refuse=_refuse_complex("isposinf"),
 )  # fmt: skip
 isneginf = unary(
-    "isneginf", _parts(lambda x: x.equals(-INF), False, "or"), BOOL, "Whether each cell is -inf.",
+    "isneginf", _parts(lambda x: x.equals(-INF), False, "or"), ONLY_BOOL, "Whether each cell is -inf.",
     twin=False, refuse=_refuse_complex("isneginf"),
 )  # fmt: skip
 isreal = unary(
@@ -132,8 +133,6 @@ def _as(e: Expr, dtype: DType) -> Expr:
 
 
 def _float_to_bool(common: DType) -> tuple[DType, DType]:
-    from pellucid.operators.pointwise import FLOAT
-
     return FLOAT(common)[0], bool_
 
 

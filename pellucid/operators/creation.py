@@ -249,9 +249,10 @@ def scalar_tensor(
 # -- after another tensor -----------------------------------------------------------------------------------------
 
 
-def _like_target(
+def like_target(
     operator: str, input: Any, dtype: Any, layout: Any, device: Any, pin_memory: bool, format: Any
 ) -> Layout:
+    """The layout of a new tensor after ``input``."""
     if not isinstance(input, Tensor):
         not_a_tensor(operator, input)
     kind = input.layout.dtype if dtype is None else checked_dtype(operator, dtype)
@@ -273,7 +274,7 @@ def empty_like(
     memory_format: memory_format | None = preserve_format,
 ) -> Tensor:
     """A tensor of the shape, dtype and (unless it has holes) strides of ``input``, not initialised."""
-    target = _like_target("empty_like", input, dtype, layout, device, pin_memory, memory_format)
+    target = like_target("empty_like", input, dtype, layout, device, pin_memory, memory_format)
     return finished(empty_like_layout(target), "empty_like", requires_grad)
 
 
@@ -294,7 +295,7 @@ def _constant_like(name: str, value: int) -> Callable[..., Tensor]:
         if dtype is layout is device and memory_format is preserve_format and isinstance(input, Tensor):
             made = plans[input.layout](value)
         else:
-            made = filled(_like_target(name, input, dtype, layout, device, pin_memory, memory_format), value)
+            made = filled(like_target(name, input, dtype, layout, device, pin_memory, memory_format), value)
         return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
 
     function.__name__ = function.__qualname__ = name
@@ -319,7 +320,7 @@ def full_like(
     memory_format: memory_format | None = preserve_format,
 ) -> Tensor:
     """``out[...] = fill_value`` in the shape, dtype and (unless it has holes) strides of ``input``."""
-    target = _like_target("full_like", input, dtype, layout, device, pin_memory, memory_format)
+    target = like_target("full_like", input, dtype, layout, device, pin_memory, memory_format)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
     return finished(filled(target, value), "full_like", requires_grad)
 

@@ -36,6 +36,14 @@ def _triangle_formula(name: str, x: Layout) -> Formula:
     return Formula(name, x.ndim, (Output(value),))
 
 
+def _require_dtype(operator: str, out: Any, input: Tensor) -> None:
+    """Parts of a tensor are not converted on their way to ``out``."""
+    if isinstance(out, Tensor) and out.layout.dtype is not input.layout.dtype:
+        raise RuntimeError(
+            f"{operator}(): Expected out tensor to have dtype {input.layout.dtype!r}, but got {out.layout.dtype!r} instead"
+        )
+
+
 def _triangle_plan(name: str, x: Layout, offset: int) -> Plan:
     formula = _triangle_formula(name, x)
     result = dense(x.shape, x.dtype, x.device)
@@ -60,6 +68,7 @@ def _triangle(name: str, where: str) -> Callable[..., Tensor]:
     def function(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
         require_tensor(name, input)
         result = _triangles[name, input.layout, diagonal](input)
+        _require_dtype(name, out, input)
         return result if out is None else deliver(result, out, name)  # type: ignore[no-any-return]
 
     def twin(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -126,6 +135,7 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
             "diag_embed() or diagonal() for more dimensions"
         )
     result = diag_embed(x, diagonal) if x.layout.ndim == 1 else x.diagonal(diagonal).clone()
+    _require_dtype("diag", out, x)
     return deliver(result, out, "diag")  # type: ignore[no-any-return]
 
 

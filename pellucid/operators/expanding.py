@@ -145,3 +145,21 @@ def atleast_2d(*tensors: Any) -> Any:
 def atleast_3d(*tensors: Any) -> Any:
     """0-d as (1, 1, 1), 1-d as (1, n, 1), 2-d as (m, n, 1)."""
     return _atleast(3, tensors)
+
+
+@method
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """The reverse of a broadcast: summed over the dimensions that expanding from ``size`` would repeat.
+
+    Raises:
+        RuntimeError: ``size`` does not broadcast to the tensor's shape.
+    """
+    wanted = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else tuple(size)
+    shape = tuple(self.layout.shape)
+    missing = len(shape) - len(wanted)
+    fits = missing >= 0 and all(w in (1, n) for w, n in zip(wanted, shape[max(missing, 0) :], strict=True))
+    if not fits:
+        raise RuntimeError(f"sum_to_size(): size {list(wanted)} is not expandable to size {list(shape)}")
+    dims = [*range(missing), *(missing + d for d, n in enumerate(wanted) if n == 1 != shape[missing + d])]
+    result: Any = self.sum(dims, keepdim=True) if dims else self  # type: ignore[attr-defined]
+    return result.reshape(wanted) if missing else result  # type: ignore[no-any-return]

@@ -33,7 +33,7 @@ def _flip_plan(x: Layout, dims: tuple[int, ...]) -> Plan:
 
     def plan(x: Tensor) -> Tensor:
         out: Tensor = copy(look(x))
-        if x.tracked and native.grad_enabled():
+        if native.recorded(x):
             record(out, x)
         return out
 

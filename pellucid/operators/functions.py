@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from math import pi
 from typing import Any
 
-from pellucid.dtypes import DType, bool_
+from pellucid.dtypes import DType
 from pellucid.formula import expr as E
-from pellucid.formula.expr import Expr, const, copysign, fma, is_nan, maximum, select
+from pellucid.formula.expr import Expr, const, is_nan, maximum, select
 from pellucid.layout import Layout
-from pellucid.operators.define import both, deliver, method, public
+from pellucid.operators.define import both, method, public
 from pellucid.operators.pointwise import (
     FLOAT,
     SAME,
     Pointwise,
     alias,
     binary,
-    common_dtype,
-    number_or_tensor,
     require_tensor,
     unary,
 )
@@ -138,7 +136,7 @@ xlogy = binary(
 
 
 ldexp = binary(
-    "ldexp", lambda a, b: a * E.node("pow", (const(2, a.dtype), b), a.dtype), FLOAT, "``input * 2 ** other``.",
+    "ldexp", lambda a, b: a * E.unary("exp2", b), FLOAT, "``input * 2 ** other``.",
     numbers="none",
 )  # fmt: skip
 

@@ -53,7 +53,7 @@ def _plan(x: Layout, weight: Layout, bias: Layout | None) -> Plan:
 
     def recorded(*tensors: Tensor) -> Tensor:
         out = plan(*tensors)
-        if native.grad_enabled() and any([t.tracked for t in tensors]):
+        if native.recorded(*tensors):
             record(out, *tensors)
         return out  # type: ignore[no-any-return]
 

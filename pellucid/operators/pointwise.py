@@ -24,7 +24,16 @@ from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, broadcast_shapes, dense, elementwise, layout_of, overlaps_itself
 from pellucid.operators.copying import clone
-from pellucid.operators.define import both, deliver, in_place, key_of, method, public, require_castable, require_writable
+from pellucid.operators.define import (
+    both,
+    deliver,
+    in_place,
+    key_of,
+    method,
+    public,
+    require_castable,
+    require_writable,
+)
 from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of, empty_like_layout
@@ -34,21 +43,26 @@ Kind = Callable[[DType], tuple[DType, DType]]
 NUMBERS = frozenset({bool, int, float})
 
 
-def SAME(common: DType) -> tuple[DType, DType]:  # noqa: N802 - these read as constants where operators are defined
+def SAME(common: DType) -> tuple[DType, DType]:
     return common, common
 
 
-def FLOAT(common: DType) -> tuple[DType, DType]:  # noqa: N802
+def FLOAT(common: DType) -> tuple[DType, DType]:
     """Integers and booleans become the default dtype."""
     floats = common if common.is_floating_point or common.is_complex else dtypes.get_default_dtype()
     return floats, floats
 
 
-def BOOL(common: DType) -> tuple[DType, DType]:  # noqa: N802
+def BOOL(common: DType) -> tuple[DType, DType]:
     return common, bool_
 
 
-def REAL(common: DType) -> tuple[DType, DType]:  # noqa: N802
+def ONLY_BOOL(common: DType) -> tuple[DType, DType]:
+    """As `BOOL`, and ``out`` must be boolean as well."""
+    return common, bool_
+
+
+def REAL(common: DType) -> tuple[DType, DType]:
     """The result of complex operands is real."""
     return common, common.to_real()
 
@@ -171,6 +185,8 @@ class Pointwise:
         formula = self.formula(operands, len(shape))
         value = formula.outputs[0].value
         require_castable(self.name, value.dtype, target.dtype)
+        if self.kind is ONLY_BOOL and target.dtype is not bool_:
+            raise RuntimeError(f"{self.name} does not support non-boolean outputs; got {target.dtype}.")
         if target.dtype.is_complex and self.kind is REAL:
             raise RuntimeError(f"In-place {self.name} is not supported for complex tensors: the result is real.")
         return Formula(self.name, len(shape), (Output(value.cast(target.dtype)),)), shape
@@ -199,7 +215,7 @@ class Pointwise:
             operands = tuple(apart(y, x) for y in operands)
         key = (x.layout, *[key_of(y) for y in operands])
         plan = self.writes[key]
-        if not native.grad_enabled() or not any(getattr(y, "tracked", False) for y in (x, *operands)):
+        if not native.recorded(x, *operands):
             return plan(x, *operands)  # type: ignore[no-any-return]
         entry: Any = self.records[key]
         if entry is None:
@@ -522,9 +538,9 @@ def _publish(op: Pointwise, function: Any, twin: Any, doc: str, publish: bool) -
 
 
 # In-place forms that PyTorch publishes as functions too.
-_ALSO_FUNCTIONS = frozenset(
-    "abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min "
-    "clip conj_physical cos cosh deg2rad erf erfc exp exp2 expm1 fix floor frac ldexp log log10 log1p log2 logit "
-    "nan_to_num neg negative rad2deg reciprocal relu round rsqrt selu sigmoid sin sinc sinh sqrt square tan tanh "
-    "threshold trunc xlogy celu".split()
-)
+_ALSO_FUNCTIONS = frozenset([
+    "abs", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin", "asinh",
+    "atan", "atanh", "ceil", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "fix", "floor",
+    "frac", "ldexp", "log", "log10", "log1p", "log2", "neg", "negative", "rad2deg", "reciprocal", "rsqrt",
+    "sigmoid", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "xlogy", "i0",
+])  # fmt: skip

@@ -243,7 +243,7 @@ def _build(name: str, node_name: str, a: Layout, b: Layout) -> Plan:
 
     def recorded(x: Tensor, y: Tensor) -> Tensor:
         out = plan(x, y)
-        if (x.tracked or y.tracked) and native.grad_enabled():
+        if native.recorded(x, y):
             record(out, x, y)
         return out  # type: ignore[no-any-return]
 

@@ -130,7 +130,7 @@ class Part:
         def plan(g: Tensor) -> Tensor:
             out: Tensor = fresh()
             write(part(out), g)
-            if g.tracked and native.grad_enabled():
+            if native.recorded(g):
                 record(out, g)
             return out
 

@@ -150,6 +150,42 @@ define internal ptr @is_grad_enabled(ptr %module, ptr %unused) nounwind {
   ret ptr %result
 }
 
+; recorded(*operands) -> bool: gradients are on and a tensor among the operands needs one
+define internal ptr @recorded(ptr %module, ptr %args, i64 %count) nounwind {
+entry:
+  %enabled = load i64, ptr @grad_enabled
+  %off = icmp eq i64 %enabled, 0
+  br i1 %off, label %done, label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %after ]
+  %found = phi i1 [ false, %entry ], [ %found_now, %after ]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %one, label %done
+one:
+  %arg_at = getelementptr ptr, ptr %args, i64 %i
+  %arg = load ptr, ptr %arg_at
+  %fits = call i1 @is_tensor(ptr %arg)
+  br i1 %fits, label %tensor, label %after
+tensor:
+  %good = call i1 @current(ptr %arg)
+  br i1 %good, label %ask, label %fail
+ask:
+  %needs = call i1 @needs_grad(ptr %arg)
+  %either = or i1 %found, %needs
+  br label %after
+after:
+  %found_now = phi i1 [ %found, %one ], [ %either, %ask ]
+  %next = add i64 %i, 1
+  br label %loop
+done:
+  %result = phi i1 [ false, %entry ], [ %found, %loop ]
+  %truth = zext i1 %result to i64
+  %answer = call ptr @PyBool_FromLong(i64 %truth)
+  ret ptr %answer
+fail:
+  ret ptr null
+}
+
 ; ---------------------------------------------------------------- tables for CPython
 ; The texts (@name_..., @doc_..., @message_..., @format_...) are written in pellucid/runtime/native.py.
 %Method = type { ptr, ptr, i32, ptr }  ; PyMethodDef: name, function, flags, doc
@@ -161,6 +197,7 @@ define internal ptr @is_grad_enabled(ptr %module, ptr %unused) nounwind {
 @method_new_tensor = global %Method { ptr @name_new_tensor, ptr @new_tensor, i32 128, ptr @doc_new_tensor }
 @method_set_grad_enabled = global %Method { ptr @name_set_grad_enabled, ptr @set_grad_enabled, i32 8, ptr @doc_set_grad_enabled }
 @method_grad_enabled = global %Method { ptr @name_grad_enabled, ptr @is_grad_enabled, i32 4, ptr @doc_grad_enabled }
+@method_recorded = global %Method { ptr @name_recorded, ptr @recorded, i32 128, ptr @doc_recorded }
 @method_damaged = global %Method { ptr @name_damaged, ptr @damaged, i32 4, ptr @doc_damaged }
 
 %Member = type { ptr, i32, i64, i32, ptr }  ; PyMemberDef: name, type, offset, flags, doc

@@ -14,6 +14,7 @@ them as attributes of the module, `native.alloc(n)`; `from ... import alloc` wou
     wrap(ptr, nbytes, owner)       memory that belongs to somebody else
     new_tensor(layout, storage, ptr) -> Tensor
     set_grad_enabled(mode) -> bool the mode before;   grad_enabled() -> bool
+    recorded(*operands) -> bool    whether a call with them is recorded; it also refreshes views (see below)
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ IN_PLACE = 2
 MAX_OPERANDS = 64
 TENSOR, FLOAT, INT = 0, 1, 2  # kinds of a plan's inputs
 
-_BUILTINS = ("alloc", "wrap", "new_tensor", "set_grad_enabled", "grad_enabled", "damaged")
+_BUILTINS = ("alloc", "wrap", "new_tensor", "set_grad_enabled", "grad_enabled", "recorded", "damaged")
 _SLOTS = ("layout", "storage", "ptr", "tracked", "base", "seen")
 _DEFAULTS: Mapping[str, object] = {
     "tracked": False, "node": None, "output_nr": 0, "gradient": None, "base": None,
@@ -55,6 +56,8 @@ _TEXTS = {
     "doc_set_grad_enabled": "set_grad_enabled(mode) -> the mode before.",
     "name_grad_enabled": "grad_enabled",
     "doc_grad_enabled": "grad_enabled() -> whether calls record a graph.",
+    "name_recorded": "recorded",
+    "doc_recorded": "recorded(*operands) -> whether gradients are on and a tensor among the operands needs one.",
     "name_damaged": "damaged",
     "doc_damaged": "damaged() -> [(address, nbytes, offset of the first overwritten byte)] of live storages.",
     "name_storage": "pellucid.runtime.native.Storage",
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     def new_tensor(layout: object, storage: Storage, ptr: int, /) -> Any: ...
     def set_grad_enabled(mode: bool, /) -> bool: ...
     def grad_enabled() -> bool: ...
+    def recorded(*operands: object) -> bool: ...
     def damaged() -> list[tuple[int, int, int]]: ...
 
 

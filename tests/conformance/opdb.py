@@ -35,6 +35,7 @@ from pellucid.tensor import Tensor, array_of
 DTYPES = ("float32", "float64", "bfloat16", "int64", "uint8", "bool", "complex64")
 VARIANTS = ("function", "method", "inplace", "out", "gradient", "gradgrad", "error")
 MOST_SAMPLES = 40  # of one operator and dtype; some have more than a thousand
+MOST_REFERENCE_SAMPLES = 400
 
 
 class Mismatch(AssertionError):
@@ -258,7 +259,8 @@ def _difference(ours: torch.Tensor, theirs: torch.Tensor) -> str:
     equal = torch.isclose(ours, theirs, equal_nan=True, rtol=1e-3) if ours.dtype.is_floating_point else ours == theirs
     bad = (~equal).nonzero()
     at = tuple(bad[0].tolist()) if len(bad) else (0,) * ours.ndim
-    return f"values differ in {len(bad)} of {ours.numel()} cells, at {at}: {ours[at].item()}, PyTorch {theirs[at].item()}"
+    pair = f"{ours[at].item()}, PyTorch {theirs[at].item()}"
+    return f"values differ in {len(bad)} of {ours.numel()} cells, at {at}: {pair}"
 
 
 def compare_sharing(ours: Any, theirs: Any, our_inputs: Any, their_inputs: Any) -> None:
@@ -512,14 +514,16 @@ class Report:
             for (variant, what), where in islice(self.first.items(), most)
         ]
         more = len(self.first) - most
-        return "\n".join([f"{self.name}: {len(self.first)} kinds of differences", *lines, *([f"  + {more}"] * (more > 0))])
+        lines += [f"  + {more}"] * (more > 0)
+        return "\n".join([f"{self.name}: {len(self.first)} kinds of differences", *lines])
 
 
 def samples_of(op: Any, dtype: torch.dtype, requires_grad: bool, reference: bool) -> Iterator[Any]:
     make = op.reference_inputs if reference else op.sample_inputs
     with quiet():
         torch.manual_seed(0)
-        yield from islice(make("cpu", dtype, requires_grad=requires_grad), MOST_SAMPLES)
+        most = MOST_REFERENCE_SAMPLES if reference else MOST_SAMPLES
+        yield from islice(make("cpu", dtype, requires_grad=requires_grad), most)
 
 
 _RUNNERS: dict[str, Callable[[Any, Any, float], None]] = {

@@ -411,26 +411,32 @@ def test_views_of_written_memory_are_refreshed(monkeypatch: pytest.MonkeyPatch) 
     seen: list[Any] = []
     x = tensor(1, 2, 3)
     view = native.make_view(8, "row", None)
-    out, copy = view(x), plan("doubles", 1)
+    out, copy = view(x), plan("add_to", 1, kinds=(0,), flags=native.IN_PLACE)
+    target = tensor(0)
     before = native._refresh
     native.set_refresh_callback(seen.append)
     try:
-        copy(out)
+        copy(target, out)
         assert seen == []
         x.storage.version += 1
-        copy(out)
+        copy(target, out)
         view(out)
         assert seen == [out, out]
         out.seen = x.storage.version
-        copy(x)
-        copy(out)
+        copy(target, x)
+        copy(target, out)
         assert len(seen) == 2
+        assert native.recorded(x, 3, out) is False
+        x.tracked = True
+        assert native.recorded(out) is False
+        assert native.recorded(3, x) is True
         native.set_grad_enabled(False)
         made_without = view(x)
         x.storage.version += 1
-        copy(out)
+        copy(target, out)
         assert len(seen) == 2
         assert made_without.seen == -1
+        assert native.recorded(x) is False
     finally:
         native.set_grad_enabled(True)
         if before is not None:
