@@ -20,6 +20,9 @@ from pellucid.devices import device as device
 from pellucid.layout import Size as Size
 from pellucid.operators import arguments as _arguments
 from pellucid.operators.define import PUBLIC as _PUBLIC
+from pellucid.runtime import memory as memory
+from pellucid.runtime.threads import get_num_threads as get_num_threads
+from pellucid.runtime.threads import set_num_threads as set_num_threads
 from pellucid.tensor import Tensor as Tensor
 
 __version__ = "0.1.0"

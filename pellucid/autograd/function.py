@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import Edge, Node, new_node
@@ -22,7 +23,7 @@ class FunctionCtx:
 
     def __init__(self) -> None:
         self._to_save: tuple[Any, ...] = ()
-        self._node: Node | None = None
+        self._node: Callable[[], Node | None] | None = None  # weak: the node's rule holds this context
         self._dirty: tuple[Any, ...] = ()
         self._constant: tuple[Any, ...] = ()
         self._constant_numbers: frozenset[int] = frozenset()
@@ -63,15 +64,14 @@ class FunctionCtx:
         Raises:
             RuntimeError: it was released by an earlier backward, or overwritten.
         """
-        return self._to_save if self._node is None else self._saved()
-
-    def _saved(self) -> tuple[Any, ...]:
-        assert self._node is not None
-        values = self._node.values()
+        node = None if self._node is None else self._node()
+        if node is None:
+            return self._to_save
+        values = node.values()
         if not native.grad_enabled():
             return values
         return tuple([
-            _of_node(t, self._node, k) if k is not None else t for t, k in zip(values, self._own, strict=True)
+            _of_node(t, node, k) if k is not None else t for t, k in zip(values, self._own, strict=True)
         ])  # fmt: skip
 
 
@@ -96,17 +96,13 @@ class FunctionRule:
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         context = self.context
-        context._node = node
-        try:
-            if context._materialize:
-                constant = context._constant_numbers
-                grads = [
-                    zeros(like(layout)) if g is None and k not in constant else g
-                    for k, (g, layout) in enumerate(zip(grads, node.layouts, strict=True))
-                ]
-            given = self.function.backward(context, *grads)
-        finally:
-            context._node = None
+        if context._materialize:
+            constant = context._constant_numbers
+            grads = [
+                zeros(like(layout)) if g is None and k not in constant else g
+                for k, (g, layout) in enumerate(zip(grads, node.layouts, strict=True))
+            ]
+        given = self.function.backward(context, *grads)
         given = given if isinstance(given, tuple | list) else (given,)
         given = self._as_many(tuple(given))
         results: list[Any] = [None] * len(node.edges)
@@ -251,6 +247,7 @@ class Function:
         context._to_save = ()
         layouts = tuple(getattr(o, "layout", None) for o in outputs)
         node = new_node(rule, edges, tuple(range(len(saved))), saved, layouts)
+        context._node = ref(node)
         for k, out in enumerate(outputs):
             if k not in context._constant_numbers:
                 out.node, out.output_nr, out.tracked = node, k, True

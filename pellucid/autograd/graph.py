@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 from sys import _getframe
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from pellucid.autograd.hooks import HookDict, NodeHooks, RemovableHandle
 from pellucid.autograd.places import Place, last_write, outside, place, place_text
@@ -107,8 +107,12 @@ class Node:
             self._complain_released()
         versions = self.versions
         for i, t in enumerate(saved):
-            if versions[i] >= 0 and t.storage.version != versions[i]:
-                self._complain_overwritten(t, versions[i])
+            version = versions[i]
+            if version >= 0:
+                if t.storage.version != version:
+                    self._complain_overwritten(t, version)
+            elif version == PACKED:
+                return tuple([x.unpack() if type(x) is Packed else x for x in saved])
         return saved
 
     def unpack(self) -> dict[int, Any]:
@@ -125,11 +129,12 @@ class Node:
 
     def _complain_overwritten(self, t: Any, version: int) -> NoReturn:
         written = place_text(last_write(t.storage))
+        unseen = " outside of the graph: under no_grad(), through detach() or NumPy"
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[{tensor_text(t.layout.dtype, t.layout.shape)}], which {self.name()} saved{place_text(self.place)}, is "
             f"at version {t.storage.version}; expected version {version} instead. It was "
-            f"overwritten{written or ' since, by code that is not known'}. Hint: write into a copy (x.clone()), or use "
+            f"overwritten{written or unseen}. Hint: write into a copy (x.clone()), or use "
             "the out-of-place form of the operation that overwrites."
         )
 
@@ -210,9 +215,14 @@ def node_of(pattern: Pattern, edges: tuple[Edge, ...]) -> Node:
     return node
 
 
+PLAIN, PACKED = -1, -2  # instead of versions: a number or a node; a tensor that a user's hook packed
+
+
 def _save(node: Node, saved: tuple[Any, ...]) -> None:
     node.saved = saved
-    node.versions = tuple([t.storage.version if hasattr(t, "storage") else -1 for t in saved])
+    node.versions = tuple([t.storage.version if hasattr(t, "storage") else PLAIN for t in saved])
+    if packers:
+        _pack(node)
 
 
 def _alias(t: Any) -> Any:
@@ -302,6 +312,8 @@ def _record_two(patterns: _Patterns) -> Callable[..., None]:
             return
         if kept == BOTH_OPERANDS:
             node.saved, node.versions = (a, b), (a.storage.version, b.storage.version)
+            if packers:
+                _pack(node)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]))
         frame = _getframe(2)  # record <- operator <- user
@@ -334,9 +346,13 @@ def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
             return
         if kept == OPERAND:
             node.saved, node.versions = (a,), (a.storage.version,)
+            if packers:
+                _pack(node)
         elif kept == RESULT:
             storage = out.storage
             node.saved, node.versions = (new_tensor(out.layout, storage, out.ptr),), (storage.version,)
+            if packers:
+                _pack(node)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else number for k in kept]))
         frame = _getframe(2)
@@ -345,3 +361,75 @@ def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
 
     new_tensor = native.new_tensor
     return _with_patterns(record, patterns)
+
+
+# -- what users can do with saved tensors -----------------------------------------------------------------------------
+
+packers: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = []  # the innermost context is the last
+
+
+class Packed:
+    """A saved tensor in the form that the user's function gave it."""
+
+    __slots__ = ("_unpack", "content")
+
+    def __init__(self, content: Any, unpack: Callable[[Any], Any]) -> None:
+        self.content, self._unpack = content, unpack
+
+    def unpack(self) -> Any:
+        t = self._unpack(self.content)
+        if not hasattr(t, "layout"):
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got {type(t).__name__}")
+        return t
+
+
+def _pack(node: Node) -> None:
+    assert node.saved is not None
+    pack, unpack = packers[-1]
+    before = native.set_grad_enabled(False)
+    try:
+        node.saved = tuple([Packed(pack(t), unpack) if hasattr(t, "layout") else t for t in node.saved])
+    finally:
+        native.set_grad_enabled(before)
+    node.versions = tuple([PACKED if type(t) is Packed else PLAIN for t in node.saved])
+
+
+class saved_tensors_hooks:
+    """A context in which what backward needs is saved as ``pack(tensor)`` and read as ``unpack(packed)``."""
+
+    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        self.hooks = pack_hook, unpack_hook
+
+    def __enter__(self) -> None:
+        packers.append(self.hooks)
+
+    def __exit__(self, *_: object) -> None:
+        packers.pop()
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """A context in which what backward needs is kept in the CPU's memory."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
+
+
+class GradientEdge(NamedTuple):
+    """A result in the graph: the node that made it and its number there."""
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """Where the gradient of ``tensor`` arrives."""
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(_shown(tensor.node or tensor), tensor.output_nr)
+
+
+def increment_version(tensor: Any) -> None:
+    """Say that the memory of one tensor, or of several, was written by other means."""
+    for t in (tensor,) if hasattr(tensor, "layout") else tensor:
+        t.storage.version += 1

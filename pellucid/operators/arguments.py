@@ -86,6 +86,15 @@ def place(operator: str, device: Any, layout: Any = None, pin_memory: bool = Fal
     return where
 
 
+def require_out_dtype(operator: str, out: Any, dtype: Any) -> None:
+    """Raises RuntimeError if a dtype is asked for that is not that of ``out``."""
+    if isinstance(out, Tensor) and dtype is not None and out.layout.dtype is not dtype:
+        raise RuntimeError(
+            f"{operator}(): dtype {dtype.scalar_name} does not match dtype of out parameter "
+            f"({out.layout.dtype.scalar_name}); leave dtype= away"
+        )
+
+
 def require_tensor(operator: str, value: Any, argument: str = "input", position: int = 1) -> Tensor:
     """Raises TypeError for what is not a tensor."""
     if isinstance(value, Tensor):

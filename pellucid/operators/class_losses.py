@@ -45,7 +45,8 @@ class ClassLoss:
 
     def check(self) -> None:
         x, target = self.x, self.target
-        if x.ndim < 1 or target.ndim != (x.ndim - 1 if x.ndim > 1 else target.ndim) or x.ndim == 1 and target.ndim > 1:
+        fits = target.ndim <= 1 if x.ndim == 1 else target.ndim == x.ndim - 1
+        if x.ndim < 1 or not fits:
             raise ValueError(
                 f"nll_loss(): Expected input with classes in dimension 1 and a target with one dimension less; got "
                 f"input {shape_text(x.shape)}, target {shape_text(target.shape)}"
@@ -58,8 +59,8 @@ class ClassLoss:
                     f"({target.shape[0]})."
                 )
             raise RuntimeError(
-                f"nll_loss(): size mismatch (got input: {shape_text(x.shape)}, target: {shape_text(target.shape)}): the "
-                f"target must have shape {shape_text(wanted)}"
+                f"nll_loss(): size mismatch (got input: {shape_text(x.shape)}, target: {shape_text(target.shape)}): "
+                f"the target must have shape {shape_text(wanted)}"
             )
         if target.dtype not in (int64, uint8):
             raise RuntimeError(

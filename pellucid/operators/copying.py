@@ -24,7 +24,7 @@ from pellucid.memory_format import (
     preserve_format,
     require_memory_format,
 )
-from pellucid.operators.define import both, method
+from pellucid.operators.define import both, method, public
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor, empty_like_layout
 
@@ -272,6 +272,12 @@ def fill_(input: Tensor, value: Any) -> Tensor:
     if isinstance(number, Tensor):
         return copy_(input, number)
     return _fills[input.layout, type(number)](input, number)  # type: ignore[no-any-return]
+
+
+@public
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A new tensor like ``input`` with ``value`` in each cell."""
+    return fill_(clone(input), value)
 
 
 @method

@@ -22,7 +22,15 @@ from pellucid.memory_format import (
     preserve_format,
     require_memory_format,
 )
-from pellucid.operators.arguments import checked_dtype, finished, not_a_tensor, place, require_tensor, sizes_of
+from pellucid.operators.arguments import (
+    checked_dtype,
+    finished,
+    not_a_tensor,
+    place,
+    require_out_dtype,
+    require_tensor,
+    sizes_of,
+)
 from pellucid.operators.copying import copy_, fill_, fill_formula, plain_number
 from pellucid.operators.define import method, public
 from pellucid.plan import MOST_PLANS, Plan, PlanTable, kernel_plan
@@ -59,11 +67,7 @@ def into(operator: str, out: Tensor, target: Layout, dtype: DType | None) -> Ten
         RuntimeError: a dtype was asked for that is not that of ``out``.
     """
     require_tensor(operator, out, "out")
-    if dtype is not None and out.layout.dtype is not target.dtype:
-        raise RuntimeError(
-            f"{operator}(): dtype {target.dtype.scalar_name} does not match dtype of out parameter "
-            f"({out.layout.dtype.scalar_name}); leave dtype= away"
-        )
+    require_out_dtype(operator, out, None if dtype is None else target.dtype)
     return out.resize_(target.shape)  # type: ignore[attr-defined,no-any-return]
 
 

@@ -18,7 +18,7 @@ from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, axis, const, load, select, size
 from pellucid.formula.formula import Fold, Formula, Output, folding, locating
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver
+from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.pointwise import SAME, Pointwise
 from pellucid.operators.rows import (
     Dims,
@@ -30,8 +30,6 @@ from pellucid.operators.rows import (
     not_tensor,
     reduced_dims,
     walk_over,
-    with_dims,
-    wrap_dim,
 )
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
@@ -57,7 +55,7 @@ def require_cells(operator: str, x: Layout, dims: tuple[int, ...], whole: type[E
     """
     if x.numel or not any(x.shape[d] == 0 for d in dims):
         return
-    if len(dims) == x.ndim and x.ndim > 1 or len(dims) == 0:
+    if len(dims) == x.ndim > 1:
         raise whole(
             f"{operator}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
             f"with the 'dim' argument; input has shape {shape_text(x.shape)}"
@@ -188,7 +186,7 @@ def _located(name: str, op: str, x: Layout, with_values: bool, walk: Walk) -> Fo
 
 
 def _pair_plan(op: str, x: Layout, dim: int, keepdim: bool) -> Plan:
-    d = wrap_dim(dim, x.ndim)
+    d = wrap_dim(op, dim, x.ndim)
     require_ordered(op, x)
     if x.shape and x.shape[d] == 0:
         require_cells(op, x, (d,))
@@ -283,7 +281,7 @@ def _arg_plan(op: str, x: Layout, dim: int | None, keepdim: bool) -> Plan:
         require_any_cell(f"arg{op}", x, IndexError)
         dims = tuple(range(x.ndim))
     else:
-        dims = (wrap_dim(dim, x.ndim),) if x.ndim else reduced_dims(f"arg{op}", dim, 0)
+        dims = (wrap_dim(f"arg{op}", dim, x.ndim),) if x.ndim else reduced_dims(f"arg{op}", dim, 0)
         require_cells(f"arg{op}", x, dims)
     return fold_plan(partial(_located, f"arg{op}", op, x, False), x, dims, keepdim, ordered=True)
 

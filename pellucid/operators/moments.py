@@ -10,6 +10,7 @@ from pellucid.dtypes import bool_
 from pellucid.errors import shape_text
 from pellucid.layout import dense
 from pellucid.operators.define import both, deliver, public
+from pellucid.operators.functions import complex as complex_of
 from pellucid.operators.rows import is_inexact, not_tensor
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
@@ -108,9 +109,7 @@ def corrcoef(input: Tensor) -> Tensor:
     s = (d.real if d.dtype.is_complex else d).sqrt()
     r = c / s.unsqueeze(1) / s
     if r.dtype.is_complex:
-        from pellucid import complex as complex_of
-
-        return complex_of(r.real.clamp(-1, 1), r.imag.clamp(-1, 1))  # type: ignore[no-any-return]
+        return complex_of(r.real.clamp(-1, 1), r.imag.clamp(-1, 1))
     return r.clamp(-1, 1)  # type: ignore[no-any-return]
 
 

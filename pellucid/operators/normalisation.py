@@ -9,17 +9,14 @@ Each is one staged formula: a row is read from memory once and stays in the cach
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.graph import recorder
 from pellucid.dtypes import DType, require_dtype
-from pellucid.formula.expr import Expr, load, unary
+from pellucid.formula.expr import Expr, unary
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver
-from pellucid.operators.rows import WrittenRule, accumulator, is_inexact, not_tensor, walk_over, wrap_dim
+from pellucid.operators.define import both, deliver, wrap_dim
+from pellucid.operators.rows import WrittenRule, accumulator, is_inexact, not_tensor, walk_over
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor
 
@@ -33,7 +30,7 @@ def places(coords: tuple[Expr, ...]) -> tuple[int, ...]:
 
 
 def _softmax_plan(name: str, x: Layout, dim: int, dtype: DType | None) -> Plan:
-    d = wrap_dim(dim, x.ndim)
+    d = wrap_dim(name, dim, x.ndim)
     result = x.dtype if dtype is None else require_dtype(dtype, name)
     if not result.is_floating_point:
         raise NotImplementedError(
@@ -53,8 +50,8 @@ def _softmax_plan(name: str, x: Layout, dim: int, dtype: DType | None) -> Plan:
     results = [dense(x.shape, result)]
     record = None
     if is_inexact(x.dtype):
-        rule = WrittenRule(name, (0,), lambda grad, y: _softmax_gradients[name, grad.layout, y.layout, d, x.dtype](grad, y))
-        record = recorder(rule, results, (x,))
+        gradient = lambda grad, y: _softmax_gradients[name, grad.layout, y.layout, d, x.dtype](grad, y)  # noqa: E731
+        record = recorder(WrittenRule(name, (0,), gradient), results, (x,))
     return kernel_plan(formula, (x,), walk.sizes, results, record=record)
 
 

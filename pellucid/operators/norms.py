@@ -14,9 +14,11 @@ from pellucid.autograd.derived import differentiable_plan
 from pellucid.dtypes import DType, float64, get_default_dtype, require_dtype, result_dtype
 from pellucid.formula.expr import Expr, axis, const, given, load, node, select, unary
 from pellucid.formula.formula import Fold, Formula, Output, folding
-from pellucid.layout import Layout, dense, elementwise
+from pellucid.layout import Layout, elementwise
 from pellucid.operators.define import both, deliver, public
+from pellucid.operators.expanding import broadcast_tensors
 from pellucid.operators.extremes import require_cells
+from pellucid.operators.reductions import Change, unchanged
 from pellucid.operators.rows import (
     Dims,
     Walk,
@@ -27,7 +29,6 @@ from pellucid.operators.rows import (
     is_inexact,
     not_tensor,
     reduced_dims,
-    walk_over,
     with_dims,
 )
 from pellucid.plan import Plan, PlanTable
@@ -46,14 +47,15 @@ def _norm_formula(name: str, x: Layout, order: float, result: DType, walk: Walk)
     cell = walk.element(x.dtype)
     cell = cell.cast(inner.to_complex() if x.dtype.is_complex else inner)
     size = _size(cell)
-    op, finish = "sum", lambda e: e
+    op: str = "sum"
+    finish: Change = unchanged
     if order == 0:
         element = select(size.equals(0.0), 0.0, const(1.0, inner))
     elif order == 1:
         element = size
     elif order == 2:
         element = size * size if not cell.dtype.is_complex else _squared(cell)
-        finish = partial(unary, "sqrt")
+        finish = lambda e: unary("sqrt", e)  # noqa: E731
     elif order in (inf, -inf):
         op, element = "max" if order > 0 else "min", size
     else:
@@ -120,7 +122,7 @@ def _norm_gradient(order: float, dims: tuple[int, ...], keepdim: bool, grad: Any
 
 def vector_norm(
     x: Tensor,
-    ord: float = 2,  # noqa: A002 - PyTorch's name
+    ord: float = 2,
     dim: Dims = None,
     keepdim: bool = False,
     *,
@@ -148,7 +150,7 @@ def norm(
     if p == "nuc":
         from pellucid import linalg
 
-        return linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)  # type: ignore[attr-defined, no-any-return]
+        return linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)  # type: ignore[no-any-return]
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm(): Expected p to be a number, 'fro' or 'nuc', got {p!r}")
     order = 2.0 if p is None or p == "fro" else float(p)
@@ -166,17 +168,17 @@ def normalize(
 ) -> Tensor:
     """``input / max(norm(input), eps)`` along ``dim``."""
     length: Any = vector_norm(input, p, dim, True)
-    return deliver(input / length.clamp_min(eps).expand_as(input), out, "normalize")  # type: ignore[operator, no-any-return]
+    return deliver(input / length.clamp_min(eps).expand_as(input), out, "normalize")  # type: ignore[no-any-return]
 
 
 @public
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """``sum(x1 x2) / (max(norm(x1), eps) max(norm(x2), eps))`` along ``dim``; shapes broadcast."""
-    from pellucid import broadcast_tensors
-
     dtype = result_dtype([(x1.dtype, x1.ndim), (x2.dtype, x2.ndim)])
     if not is_inexact(dtype):
-        raise RuntimeError(f"cosine_similarity(): expected common dtype to be floating point, yet common dtype is {dtype}")
+        raise RuntimeError(
+            f"cosine_similarity(): expected common dtype to be floating point, yet common dtype is {dtype}"
+        )
     a, b = broadcast_tensors(x1.to(dtype), x2.to(dtype))  # type: ignore[attr-defined]
     lengths = [vector_norm(t, 2, dim, True).clamp_min(eps) for t in (a, b)]  # type: ignore[attr-defined]
     return (a / lengths[0] * (b / lengths[1])).sum(dim)  # type: ignore[no-any-return]

@@ -17,9 +17,10 @@ from pellucid.autograd.graph import recorder
 from pellucid.dtypes import bfloat16, bool_, float16, float32, float64, int64
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver
+from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.extremes import delivered, require_cells, require_ordered, share, to_index
-from pellucid.operators.rows import WrittenRule, is_inexact, not_tensor, wrap_dim
+from pellucid.operators.literals import tensor
+from pellucid.operators.rows import WrittenRule, is_inexact, not_tensor
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
 from pellucid.runtime import native
@@ -49,7 +50,7 @@ def _written(array: Array, like: Layout) -> Any:
 def _picked_plan(name: str, x: Layout, dim: int, keepdim: bool) -> Plan:
     """(tensor, pick) -> (values, indices), recorded."""
     require_ordered(name, x)
-    d = wrap_dim(dim, x.ndim)
+    d = wrap_dim(name, dim, x.ndim)
     dims = (d,) if x.ndim else ()
     require_cells(name, x, dims)
     if keepdim:
@@ -180,7 +181,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out
     """
     if not isinstance(input, Tensor):
         not_tensor("kthvalue", input)
-    d = wrap_dim(dim, input.ndim)
+    d = wrap_dim("kthvalue", dim, input.ndim)
     length = input.shape[d] if input.ndim else 1
     if input.dtype is bool_:
         raise NotImplementedError("\"kthvalue_cpu\" not implemented for 'Bool'; use .int()")
@@ -202,8 +203,6 @@ def _quantile(
 ) -> Any:
     """Sort, then the cell at rank ``q (n - 1)``, between two cells as ``interpolation`` says."""
     _check_quantile(name, input, q, interpolation)
-    from pellucid import tensor
-
     x = input.reshape(-1) if dim is None or input.ndim == 0 else input.movedim(dim, -1)
     q = q if isinstance(q, Tensor) else tensor(q, dtype=x.dtype)
     ranked = x.sort(dim=-1).values
@@ -215,7 +214,8 @@ def _quantile(
     result = _between(ranked, ranks, interpolation).movedim(-1, 0)
     result = result if q.ndim else result[0]
     if keepdim:
-        shape = [1] * input.ndim if dim is None else [1 if d == dim % input.ndim else n for d, n in enumerate(input.shape)]
+        reduced = range(input.ndim) if dim is None else (dim % input.ndim,)
+        shape = [1 if d in reduced else n for d, n in enumerate(input.shape)]
         result = result.reshape(list(q.shape) + shape)
     return result
 
@@ -250,7 +250,9 @@ def _check_quantile(name: str, x: Any, q: Any, interpolation: str) -> None:
     if ((values < 0) | (values > 1)).any():
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
     if interpolation not in INTERPOLATIONS:
-        raise RuntimeError(f"{name}() interpolation must be one of {', '.join(INTERPOLATIONS)}, but got {interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of {', '.join(INTERPOLATIONS)}, but got {interpolation}"
+        )
 
 
 @both

@@ -3,7 +3,7 @@
     constant     out[i] = x[j] if 0 <= j < n else value
     reflect      out[i] = x[n-1 - | n-1 - |j| |]
     replicate    out[i] = x[min(max(j, 0), n-1)]
-    circular     out[i] = x[(j + n) mod n]
+    circular     out[i] = x[(j + n) mod n], where negative pads cut cells off first
 """
 
 from __future__ import annotations
@@ -124,20 +124,30 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor
 # -- with cells of the operand ------------------------------------------------------------------------------------
 
 
-def _reflected(i: Expr, before: Expr, n: Expr) -> Expr:
-    last = n - 1
-    return last - unary("abs", last - unary("abs", i - before))
+def _reflected(d: int) -> Expr:
+    last = extent(0, d) - 1
+    return last - unary("abs", last - unary("abs", axis(d) - given(f"before{d}")))
 
 
-def _replicated(i: Expr, before: Expr, n: Expr) -> Expr:
-    return minimum(maximum(i - before, 0), n - 1)
+def _replicated(d: int) -> Expr:
+    return minimum(maximum(axis(d) - given(f"before{d}"), 0), extent(0, d) - 1)
 
 
-def _wrapped(i: Expr, before: Expr, n: Expr) -> Expr:
-    return (i - before + n) % n
+def _wrapped(d: int) -> Expr:
+    """``lead`` is what makes the remainder's operand positive, ``cut`` how many cells were cut off in front."""
+    return (axis(d) + given(f"lead{d}")) % given(f"left{d}") + given(f"cut{d}")
 
 
-_MODES: dict[str, tuple[str, Callable[[Expr, Expr, Expr], Expr]]] = {
+def _mirror_numbers(x: Layout, margins: list[tuple[int, int]]) -> dict[str, int | float]:
+    numbers: dict[str, int | float] = {}
+    for d, (before, after) in enumerate(margins):
+        left = x.shape[d] + min(before, 0) + min(after, 0)
+        numbers |= {f"before{d}": before, f"left{d}": left, f"cut{d}": max(-before, 0)}
+        numbers[f"lead{d}"] = left - max(before, 0)
+    return numbers
+
+
+_MODES: dict[str, tuple[str, Callable[[int], Expr]]] = {
     "reflect": ("ReflectionPad", _reflected),
     "replicate": ("ReplicationPad", _replicated),
     "circular": ("CircularPad", _wrapped),
@@ -167,12 +177,9 @@ def _mirror_plan(x: Layout, pads: Pads, mode: str) -> Plan:
     shape = _padded_shape("pad", x, margins)
     _require_reach(mode, x, margins)
     title, coordinate = _MODES[mode]
-    coords = tuple(
-        coordinate(axis(d), given(f"before{d}"), extent(0, d)) if margin != (0, 0) else axis(d)
-        for d, margin in enumerate(margins)
-    )
+    coords = tuple(coordinate(d) if margin != (0, 0) else axis(d) for d, margin in enumerate(margins))
     formula = Formula(f"{mode}_pad", x.ndim, (Output(load(0, x.dtype, coords)),))
-    numbers: dict[str, int | float] = {f"before{d}": before for d, (before, _) in enumerate(margins)}
+    numbers = _mirror_numbers(x, margins)
     name = f"{title}{len(pads) // 2}DBackward0"
     return differentiable_plan(formula, (x,), shape, [dense(shape, x.dtype, x.device)], given=numbers, name=name)
 

@@ -446,10 +446,11 @@ def in_place_binary(op: Pointwise, numbers: str = "second") -> Callable[[Tensor,
     def in_place_form(input: Tensor, other: Any) -> Tensor:
         kind = type(other)
         if kind in NUMBERS and numbers != "none":
-            if not input.tracked:
+            if not input.tracked and input.base is None:
                 return writes[input.layout, input.layout, kind](input, input, other)  # type: ignore[no-any-return]
         elif kind is Tensor:
-            if not (input.tracked or other.tracked) and (other is input or other.storage is not input.storage):
+            alone = not (input.tracked or other.tracked) and input.base is None and other.base is None
+            if alone and (other is input or other.storage is not input.storage):
                 return writes[input.layout, input.layout, other.layout](input, input, other)  # type: ignore[no-any-return]
         elif numbers == "none":
             require_tensor(other, f"{name}_", "other")

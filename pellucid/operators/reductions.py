@@ -16,6 +16,7 @@ from pellucid.formula.expr import Expr, given, is_nan, node, select
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout
 from pellucid.operators.define import both, deliver
+from pellucid.operators.joining import cat
 from pellucid.operators.rows import (
     Dims,
     Walk,
@@ -189,7 +190,8 @@ def nanmean(
     """
     if not is_inexact(input.layout.dtype):
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}")
-    counted = (input == input).sum(dim, keepdim)
+    x: Any = input
+    counted = (x == x).sum(dim, keepdim)
     result = nansum(input, dim, keepdim, dtype=dtype) / counted
     return result if out is None else deliver(result, out, "nanmean")  # type: ignore[no-any-return]
 
@@ -227,11 +229,9 @@ def _prod_gradient(layout: Layout, dims: tuple[int, ...], keepdim: bool, grad: A
 def _product_of_others(x: Any, dim: int) -> Any:
     n = x.shape[dim]
     one = x.new_ones([1 if d == dim else m for d, m in enumerate(x.shape)])
-    from pellucid import cat
-
-    before = cat([one, x.narrow(dim, 0, n - 1)], dim).cumprod(dim)
-    after = cat([one, x.narrow(dim, 1, n - 1).flip(dim)], dim).cumprod(dim).flip(dim)
-    return before * after
+    before: Any = cat([one, x.narrow(dim, 0, n - 1)], dim)
+    after: Any = cat([one, x.narrow(dim, 1, n - 1).flip(dim)], dim)
+    return before.cumprod(dim) * after.cumprod(dim).flip(dim)
 
 
 _prods = PlanTable(_prod_plan)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from pellucid.autograd.derived import DerivedRule, grad_fn_name
@@ -16,6 +17,7 @@ from pellucid.dtypes import DType, bfloat16, bool_, float16, float32
 from pellucid.formula.expr import Expr, axis, load
 from pellucid.formula.formula import Formula
 from pellucid.layout import Layout, dense, is_dense
+from pellucid.operators.define import wrap_dim
 from pellucid.plan import Plan, kernel_plan
 from pellucid.runtime import native
 
@@ -24,20 +26,6 @@ MOST_DIMS = 64
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
-
-
-def wrap_dim(dim: int, ndim: int) -> int:
-    """A dimension counted from the front; a 0-d tensor has the dimensions -1 and 0.
-
-    Raises:
-        IndexError: there is no such dimension.
-    """
-    most = max(ndim, 1)
-    if not -most <= dim < most:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-most}, {most - 1}], but got {dim})"
-        )
-    return dim + most if dim < 0 else dim
 
 
 def reduced_dims(operator: str, dim: Dims, ndim: int, *, empty: bool = True) -> tuple[int, ...]:
@@ -55,8 +43,8 @@ def reduced_dims(operator: str, dim: Dims, ndim: int, *, empty: bool = True) -> 
     named = [dim] if isinstance(dim, int) else list(dim)
     if isinstance(dim, bool) or not all(hasattr(d, "__index__") for d in named):
         raise TypeError(f"{operator}(): argument 'dim' must be an int or a tuple of ints, not {dim!r}")
-    wrapped = sorted(wrap_dim(d.__index__(), ndim) for d in named)
-    for a, b in zip(wrapped, wrapped[1:], strict=False):
+    wrapped = sorted(wrap_dim(operator, d.__index__(), ndim) for d in named)
+    for a, b in pairwise(wrapped):
         if a == b:
             raise RuntimeError(f"{operator}(): dim {a} appears multiple times in the list of dims {tuple(named)}")
     return tuple(wrapped) if ndim else ()

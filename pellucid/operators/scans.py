@@ -17,10 +17,11 @@ from pellucid.dtypes import DType, bfloat16, bool_, finfo, float16, float32, flo
 from pellucid.formula.expr import Expr, axis, const, is_nan, load, maximum, minimum, select, unary
 from pellucid.formula.formula import Fold, Formula, Output, Reducer, Scatter, folding, highest, left, lowest, right
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver, method
+from pellucid.operators.define import both, deliver, method, wrap_dim
 from pellucid.operators.extremes import delivered, require_ordered
+from pellucid.operators.joining import cat
 from pellucid.operators.reductions import summed_dtype
-from pellucid.operators.rows import Walk, WrittenRule, is_inexact, not_tensor, walk_over, wrap_dim
+from pellucid.operators.rows import Walk, WrittenRule, is_inexact, not_tensor, walk_over
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.return_types import return_type
 from pellucid.tensor import Tensor
@@ -33,8 +34,9 @@ def running_dtype(dtype: DType) -> DType:
     return float64 if dtype is float32 else dtype
 
 
-def scan_walk(x: Layout, dim: int) -> Walk:
-    return walk_over(x, (wrap_dim(dim, x.ndim),) if x.ndim else (), True)
+def scan_walk(name: str, x: Layout, dim: int) -> Walk:
+    d = wrap_dim(name, dim, x.ndim)
+    return walk_over(x, (d,) if x.ndim else (), True)
 
 
 def scan_plan(
@@ -61,7 +63,7 @@ def scan_plan(
 
 def _total_plan(name: str, x: Layout, dim: int, dtype: DType | None) -> Plan:
     result = summed_dtype(x, dtype and require_dtype(dtype, name))
-    walk = scan_walk(x, dim)
+    walk = scan_walk(name, x, dim)
     op = "sum" if name == "cumsum" else "prod"
     element = walk.element(x.dtype).cast(result)
     gradient = _cumsum_gradient if op == "sum" else _cumprod_gradient
@@ -94,14 +96,12 @@ def _cumprod_gradient(dtype: DType, dim: int, grad: Any, x: Any, result: Any) ->
         return grad
     if not bool((x == 0).any()):
         return reversed_cumsum(grad * result, dim) / x
-    from pellucid import cat, ones_like
-
     n, parts = x.shape[dim], []
-    one = ones_like(x.narrow(dim, 0, 1))
+    one = x.new_ones([1 if k == dim % x.ndim else m for k, m in enumerate(x.shape)])
     before = one
     for j in range(n):
-        after = cat([one, x.narrow(dim, j + 1, n - j - 1)], dim).cumprod(dim)
-        parts.append((grad.narrow(dim, j, n - j) * before * after).sum(dim, True))
+        after: Any = cat([one, x.narrow(dim, j + 1, n - j - 1)], dim)
+        parts.append((grad.narrow(dim, j, n - j) * before * after.cumprod(dim)).sum(dim, True))
         before = before * x.narrow(dim, j, 1)
     return cat(parts, dim)
 
@@ -153,8 +153,8 @@ def _latest(op: str, dtype: DType) -> Reducer:
 
 def _extreme_plan(name: str, x: Layout, dim: int) -> Plan:
     require_ordered(name, x)
-    walk = scan_walk(x, dim)
-    d = wrap_dim(dim, x.ndim)
+    walk = scan_walk(name, x, dim)
+    d = wrap_dim(name, dim, x.ndim)
     inner = int64 if x.dtype is bool_ else float32 if x.dtype in (float16, bfloat16) else x.dtype
     index = axis(walk.rank) if x.ndim else const(0, int64)
     rule = WrittenRule(name, (1,), lambda grad, index: _added[x, d, grad.layout, index.layout](grad, index), results=2)
@@ -207,7 +207,7 @@ def _log_sum(dtype: DType) -> Reducer:
 def _log_plan(name: str, x: Layout, dim: int) -> Plan:
     if not x.dtype.is_floating_point:
         raise NotImplementedError(f"\"{name}\" not implemented for '{x.dtype.scalar_name}'; use .float()")
-    walk = scan_walk(x, dim)
+    walk = scan_walk(name, x, dim)
     inner = float32 if x.dtype in (float16, bfloat16) else x.dtype
     rule = WrittenRule(name, (1, 0), partial(_log_gradient, dim))
     element = walk.element(x.dtype).cast(inner)
@@ -254,8 +254,6 @@ def diff(
     Raises:
         RuntimeError: a tensor without dimensions, a negative ``n``.
     """
-    from pellucid import cat
-
     x: Any = input
     if x.ndim == 0:
         raise RuntimeError("diff(): diff expects input to be at least one-dimensional; use x.reshape(1)")

@@ -19,7 +19,7 @@ from pellucid.dtypes import DType, bool_, float64, int32, int64
 from pellucid.formula.expr import axis, const, given, node, scalar, select
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import CPU, Layout, dense
-from pellucid.operators.arguments import checked_dtype, finished, place
+from pellucid.operators.arguments import checked_dtype, finished, place, require_out_dtype
 from pellucid.operators.define import deliver, public
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor, array_of, empty_like_layout
@@ -79,15 +79,11 @@ def arange(
         kind = out.layout.dtype if out is not None else int64 if whole else dtypes.get_default_dtype()
     else:
         kind = checked_dtype("arange", dtype)
-        if out is not None and kind is not out.layout.dtype:
-            raise RuntimeError(
-                f"arange(): dtype {kind.scalar_name} does not match dtype of out parameter "
-                f"({out.layout.dtype.scalar_name}); leave dtype= away"
-            )
+        require_out_dtype("arange", out, kind)
     if kind is bool_ or kind.is_complex:
         raise NotImplementedError(f"arange(): not implemented for {kind!r}; make integers or floats and convert them")
     counts = float if kind.is_floating_point else int
-    count = _arange_length(first, last, by, counts)
+    count = _arange_length(first, last, by, kind)
     target = dense((count,), kind, place("arange", device, layout, pin_memory))
     made = _aranges[target, counts](counts(first), counts(by))
     return finished(deliver(made, out, "arange"), "arange", requires_grad)
@@ -117,14 +113,16 @@ def _arange_bounds(args: tuple[Any, ...], start: Any, end: Any, step: Any) -> tu
     return first, last, by
 
 
-def _arange_length(first: Any, last: Any, by: Any, counts: type) -> int:
-    """How many numbers there are from ``first`` on before ``last`` in steps of ``by``; integers if ``counts`` is int."""
+def _arange_length(first: Any, last: Any, by: Any, dtype: DType) -> int:
+    """How many numbers there are from ``first`` on before ``last`` in steps of ``by``; int64 counts whole numbers."""
     if not (math.isfinite(first) and math.isfinite(last)):
         raise RuntimeError(f"arange(): unsupported range: {first} -> {last}; both ends must be finite")
-    if counts is int:
-        first, last, by = int(first), int(last), int(by)
     if by == 0:
         raise RuntimeError("arange(): step must be nonzero")
+    if dtype is int64:
+        first, last, by = int(first), int(last), int(by)
+        if by == 0:
+            raise ValueError("arange(): step must be nonzero, but as an integer it is 0; ask for a floating dtype")
     if (last > first and by < 0) or (last < first and by > 0):
         raise RuntimeError(
             f"arange(): upper bound and lower bound inconsistent with step sign: from {first} to {last} by {by}"
@@ -176,6 +174,7 @@ def _spaced(
     imaginary = isinstance(first, complex) or isinstance(last, complex)
     if dtype is not None:
         kind = checked_dtype(operator, dtype)
+        require_out_dtype(operator, out, kind)
     elif out is not None:
         kind = out.layout.dtype
     else:
@@ -202,6 +201,8 @@ def _steps(operator: str, steps: Any) -> int:
 
 
 def _real_spaced(first: Any, last: Any, target: Layout, base: float | None) -> Tensor:
+    if not target.dtype.is_floating_point:
+        first, last = int(first), int(last)
     step = (last - first) / (target.numel - 1) if target.numel > 1 else 0.0
     # A single step is the start, which "counted from the nearer end" would not give.
     end = last if target.numel > 1 else first
@@ -292,6 +293,7 @@ def eye(
     if n < 0 or columns < 0:
         raise RuntimeError(f"eye(): n and m must be greater or equal to 0, got {n} and {columns}")
     kind = out.layout.dtype if out is not None and dtype is None else checked_dtype("eye", dtype)
+    require_out_dtype("eye", out, kind)
     made = _eyes[dense((n, columns), kind, place("eye", device, layout, pin_memory))]()
     return finished(deliver(made, out, "eye"), "eye", requires_grad)
 

@@ -11,7 +11,7 @@ from typing import Any
 from warnings import warn
 
 from pellucid.dtypes import float64
-from pellucid.formula.expr import Expr, given, select, unary
+from pellucid.formula.expr import Expr, given, unary
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout
 from pellucid.operators.define import both, deliver
@@ -153,7 +153,7 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Variance and mean over ``dim``, as a pair."""
     pair = _with_mean("var", input, dim, unbiased, keepdim, correction)
-    return tuple(delivered(pair, out, "var_mean"))  # type: ignore[return-value]
+    return tuple(delivered(pair, out, "var_mean"))
 
 
 @both
@@ -163,7 +163,7 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Standard deviation and mean over ``dim``, as a pair."""
     pair = _with_mean("std", input, dim, unbiased, keepdim, correction)
-    return tuple(delivered(pair, out, "std_mean"))  # type: ignore[return-value]
+    return tuple(delivered(pair, out, "std_mean"))
 
 
 def _with_mean(name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:

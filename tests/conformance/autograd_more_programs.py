@@ -576,3 +576,64 @@ def vector_products(t: Any) -> Any:
 @program
 def product_without_vector(t: Any) -> Any:
     t.autograd.functional.vjp(lambda x: x * x, ramp(t, 3))
+
+
+# -- saved tensors ----------------------------------------------------------------------------------------------------
+
+
+@program
+def packed_tensors(t: Any) -> Any:
+    a = ramp(t, 3)
+    seen = []
+
+    def pack(x: Any) -> Any:
+        seen.append("pack")
+        return x.detach() * 10
+
+    def unpack(x: Any) -> Any:
+        seen.append("unpack")
+        return x
+
+    with t.autograd.graph.saved_tensors_hooks(pack, unpack):
+        y = (a * a).exp()
+    z = y * 2
+    z.sum().backward()
+    return seen, a.grad
+
+
+@program
+def saved_on_cpu(t: Any) -> Any:
+    a = ramp(t, 3)
+    with t.autograd.graph.save_on_cpu():
+        y = (a * a).sum()
+    y.backward()
+    return a.grad
+
+
+@program
+def unpacked_to_something_else(t: Any) -> Any:
+    with t.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: 3):
+        y = (ramp(t, 3) ** 2).sum()
+    y.backward()
+
+
+@program
+def version_incremented(t: Any) -> Any:
+    y = ramp(t, 3).exp()
+    t.autograd.graph.increment_version(y)
+    y.sum().backward()
+
+
+@program
+def saved_tensors_of_the_node(t: Any) -> Any:
+    class Square(t.autograd.Function):  # type: ignore[name-defined, misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return 2 * ctx.saved_tensors[0] * g
+
+    return Square.apply(ramp(t, 3)).grad_fn.saved_tensors
