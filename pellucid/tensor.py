@@ -37,6 +37,10 @@ class Tensor:
     base: Tensor | None
     seen: int
 
+    if TYPE_CHECKING:
+        # Operators attach their methods when the package is imported (pellucid/__init__.pyi lists them).
+        def __getattr__(self, name: str) -> Any: ...
+
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
@@ -97,7 +101,7 @@ native.configure(Tensor)
 def empty_like_layout(layout: Layout) -> Tensor:
     """A tensor of this (dense) layout; its cells hold whatever the memory held."""
     storage = native.alloc(layout.nbytes)
-    return native.new_tensor(layout, storage, storage.ptr)  # type: ignore[no-any-return]
+    return native.new_tensor(layout, storage, storage.ptr)
 
 
 class _Memory:
@@ -133,4 +137,4 @@ def tensor_on(array: np.ndarray[Any, Any], dtype: DType) -> Tensor:
     address = array.__array_interface__["data"][0]
     low, high = span(layout)
     storage = native.wrap(address + low * dtype.itemsize, (high - low) * dtype.itemsize, array)
-    return native.new_tensor(layout, storage, address)  # type: ignore[no-any-return]
+    return native.new_tensor(layout, storage, address)

@@ -12,7 +12,7 @@ from itertools import count
 from sys import _getframe
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-from pellucid.autograd.hooks import HookDict, NodeHooks, RemovableHandle
+from pellucid.autograd.hooks import NodeHooks, RemovableHandle
 from pellucid.autograd.places import Place, last_write, outside, place, place_text
 from pellucid.errors import tensor_text
 from pellucid.layout import Layout
@@ -177,11 +177,11 @@ class AccumulateGrad:
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook((gradient,))`` before the gradient is added to the leaf's."""
-        return self.variable.register_hook(lambda g: _single(hook((g,))))  # type: ignore[no-any-return]
+        return self.variable.register_hook(lambda g: _single(hook((g,))))
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook((), (gradient,))`` after it was added."""
-        return self.variable.register_post_accumulate_grad_hook(  # type: ignore[no-any-return]
+        return self.variable.register_post_accumulate_grad_hook(
             lambda leaf: hook((), (leaf.grad,))
         )
 

@@ -65,7 +65,7 @@ def _set_requires_grad(t: Tensor, value: bool) -> None:
 
 def _grad(t: Tensor) -> Tensor | None:
     """The gradient that backward() added up for this tensor, or None."""
-    if t.gradient is None and t.node is not None and not t.retains_grad:  # type: ignore[attr-defined]
+    if t.gradient is None and t.node is not None and not t.retains_grad:
         warnings.warn(
             "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
             "be populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
@@ -121,7 +121,7 @@ def backward(
 
 def detach(t: Tensor) -> Tensor:
     """The same cells outside of the graph: memory is shared, gradients stop here."""
-    return native.new_tensor(t.layout, t.storage, t.ptr)  # type: ignore[no-any-return]
+    return native.new_tensor(t.layout, t.storage, t.ptr)
 
 
 def detach_(t: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def detach_(t: Tensor) -> Tensor:
 def _data(t: Tensor) -> Tensor:
     """The same cells outside of the graph, with a version of their own: writes through it go unnoticed."""
     storage = native.wrap(t.storage.ptr, t.storage.nbytes, t.storage)
-    return native.new_tensor(t.layout, storage, t.ptr)  # type: ignore[no-any-return]
+    return native.new_tensor(t.layout, storage, t.ptr)
 
 
 def _set_data(t: Tensor, value: Tensor) -> None:
@@ -160,7 +160,7 @@ def register_hook(t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> hooks.R
     Raises:
         RuntimeError: the tensor needs no gradient.
     """
-    if not t.requires_grad:  # type: ignore[attr-defined]
+    if not t.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if t.node is None:
         return hooks.of_leaf(t).before.add(hook)
@@ -178,9 +178,9 @@ def register_post_accumulate_grad_hook(t: Tensor, hook: Callable[[Tensor], None]
 
 def retain_grad(t: Tensor) -> None:
     """Keep the gradient of this computed tensor in its ``grad``. (Leaves keep theirs anyway.)"""
-    if not t.requires_grad:  # type: ignore[attr-defined]
+    if not t.requires_grad:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if t.node is not None and not t.retains_grad:  # type: ignore[attr-defined]
+    if t.node is not None and not t.retains_grad:
         hooks_of(t.node).retained[t.output_nr] = ref(t)
 
 

@@ -24,11 +24,11 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.detach().clone(), self.tracked)  # type: ignore[attr-defined]
-        return memo[id(self)]  # type: ignore[no-any-return]
+            memo[id(self)] = type(self)(self.detach().clone(), self.tracked)
+        return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return type(self), (self.detach(), self.tracked)  # type: ignore[attr-defined]
+        return type(self), (self.detach(), self.tracked)
 
 
 class Buffer(Tensor):

@@ -50,7 +50,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """``max(input, 0)``; the gradient at 0 is 0."""
     if inplace or type(input) is not Tensor:
         return _apply(_relu, input, inplace)
-    return _relu_plans[input.layout](input)  # type: ignore[no-any-return]
+    return _relu_plans[input.layout](input)
 
 
 @method
@@ -96,8 +96,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if w.ndim > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {w.ndim}")
     if w.numel() != 1 or w.ndim == 1 != x.ndim:
-        w = w.reshape((-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 else w.reshape(())  # type: ignore[attr-defined]
-    return _prelu(x, w)  # type: ignore[no-any-return]
+        w = w.reshape((-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 else w.reshape(())
+    return _prelu(x, w)
 
 
 def _within(x: Expr, low: Expr, high: Expr) -> Expr:
@@ -185,7 +185,7 @@ _softshrink = _activation(
 @both
 def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``input`` where it is outside of [-lambd, lambd], else 0."""
-    return _hardshrink.deliver(out, require_tensor(input, "hardshrink"), float(lambd))  # type: ignore[no-any-return]
+    return _hardshrink.deliver(out, require_tensor(input, "hardshrink"), float(lambd))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
@@ -196,7 +196,7 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
     """
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return _softshrink.deliver(out, require_tensor(input, "softshrink"), float(lambd))  # type: ignore[no-any-return]
+    return _softshrink.deliver(out, require_tensor(input, "softshrink"), float(lambd))
 
 
 # -- exponential ------------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ _softplus = _activation("softplus", _soft_plus, "softplus_cpu")
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None) -> Tensor:
     """``log(1 + exp(beta * input)) / beta``; ``input`` itself where ``beta * input`` is above ``threshold``."""
     x = require_tensor(input, "softplus")
-    return _softplus.deliver(out, x, float(beta), float(threshold))  # type: ignore[no-any-return]
+    return _softplus.deliver(out, x, float(beta), float(threshold))
 
 
 _logsigmoid = _activation(
@@ -275,7 +275,7 @@ _logsigmoid = _activation(
 
 def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``log(sigmoid(input))`` without overflow."""
-    return _logsigmoid.deliver(out, require_tensor(input, "logsigmoid"))  # type: ignore[no-any-return]
+    return _logsigmoid.deliver(out, require_tensor(input, "logsigmoid"))
 
 
 _silu = _activation("silu", lambda x: x * E.unary("sigmoid", x), "silu_cpu", "fc")
@@ -317,19 +317,22 @@ def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None)
         RuntimeError: ``approximate`` is neither "none" nor "tanh".
     """
     if type(input) is Tensor and approximate == "none" and out is None:
-        return _gelu_plans[input.layout](input)  # type: ignore[no-any-return]
+        return _gelu_plans[input.layout](input)
     op = _gelu.get(approximate)
     if op is None:
         raise RuntimeError(f"approximate argument must be either none or tanh; got {approximate!r}.")
-    return op.deliver(out, require_tensor(input, "gelu"))  # type: ignore[no-any-return]
+    return op.deliver(out, require_tensor(input, "gelu"))
 
 
-_softsign = Pointwise("softsign", lambda x: x / (E.unary("abs", x, x.dtype.to_real()).cast(x.dtype) + 1), FLOAT, takes="uifc", node_name="DivBackward0")
+_softsign = Pointwise(
+    "softsign", lambda x: x / (E.unary("abs", x, x.dtype.to_real()).cast(x.dtype) + 1), FLOAT,
+    takes="uifc", node_name="DivBackward0",
+)  # fmt: skip
 
 
 def softsign(input: Tensor) -> Tensor:
     """``input / (1 + |input|)``."""
-    return _softsign(require_tensor(input, "softsign"))  # type: ignore[no-any-return]
+    return _softsign(require_tensor(input, "softsign"))
 
 
 _tanhshrink = Pointwise("tanhshrink", lambda x: x - E.unary("tanh", x), FLOAT, takes="uifc", node_name="SubBackward0")
@@ -337,7 +340,7 @@ _tanhshrink = Pointwise("tanhshrink", lambda x: x - E.unary("tanh", x), FLOAT, t
 
 def tanhshrink(input: Tensor) -> Tensor:
     """``input - tanh(input)``."""
-    return _tanhshrink(require_tensor(input, "tanhshrink"))  # type: ignore[no-any-return]
+    return _tanhshrink(require_tensor(input, "tanhshrink"))
 
 
 

@@ -133,7 +133,7 @@ _takes = PlanTable(_take_plan)
 
 def take_cells(x: Tensor, dims: Shape, indices: Sequence[Tensor]) -> Tensor:
     """``out[i, p] = x[i, a[p], b[p]]``, where index tensors a, b stand for dimensions ``dims``."""
-    return _takes[x.layout, dims, *[i.layout for i in indices]](x, *indices)  # type: ignore[no-any-return]
+    return _takes[x.layout, dims, *[i.layout for i in indices]](x, *indices)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -242,4 +242,4 @@ def put(x: Tensor, dims: Shape, indices: Sequence[Tensor], value: Any, accumulat
     plan = _puts[x.layout, dims, accumulate, key_of(value), *layouts]
     if x.layout.numel or 0 in [x.layout.shape[d] for d in dims]:
         _checks[x.layout, dims, *layouts](x, *indices)
-    return plan(x, value, *indices)  # type: ignore[no-any-return]
+    return plan(x, value, *indices)

@@ -51,7 +51,7 @@ def _one_size(operator: str, n: Any, position: int) -> int:
         return n
     if not isinstance(n, bool | float | complex | str):
         try:
-            return n.__index__()  # type: ignore[no-any-return]
+            return n.__index__()
         except AttributeError:
             pass
     raise TypeError(

@@ -10,7 +10,7 @@ from pellucid.dtypes import DType, bool_, int64
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, select
 from pellucid.layout import Layout
-from pellucid.operators.define import both, method, public
+from pellucid.operators.define import both, key_of, method, public
 from pellucid.operators.pointwise import (
     FLOAT,
     NUMBERS,
@@ -21,6 +21,7 @@ from pellucid.operators.pointwise import (
     alias,
     augmented,
     binary,
+    common_dtype,
     dunder,
     in_place_binary,
     infix,
@@ -74,9 +75,6 @@ def _scaled(plain: Pointwise, scaled: Pointwise, target: Any, input: Any, other:
 
 
 def _check_alpha(name: str, a: Any, b: Any, alpha: Any) -> None:
-    from pellucid.operators.define import key_of
-    from pellucid.operators.pointwise import common_dtype
-
     if not isinstance(alpha, (bool, int, float, complex)) and not hasattr(alpha, "dtype"):
         raise TypeError(f"{name}(): argument 'alpha' must be Number, not {type(alpha).__name__}")
     common = common_dtype([key_of(a), key_of(b)])
@@ -95,16 +93,16 @@ _plus, _minus = _add.plans, _sub.plans
 def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """Sums: ``out[...] = input[...] + alpha * other[...]``, broadcast and promoted."""
     if type(other) is Tensor and type(input) is Tensor and alpha is _ONE and out is None:
-        return _plus[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
-    return _scaled(_add, _scaled_add, None, input, other, alpha, out)  # type: ignore[no-any-return]
+        return _plus[input.layout, other.layout](input, other)
+    return _scaled(_add, _scaled_add, None, input, other, alpha, out)
 
 
 @both
 def sub(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """Differences: ``out[...] = input[...] - alpha * other[...]``; not defined for two boolean tensors."""
     if type(other) is Tensor and type(input) is Tensor and alpha is _ONE and out is None:
-        return _minus[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
-    return _scaled(_sub, _scaled_sub, None, input, other, alpha, out)  # type: ignore[no-any-return]
+        return _minus[input.layout, other.layout](input, other)
+    return _scaled(_sub, _scaled_sub, None, input, other, alpha, out)
 
 
 _ONE = 1
@@ -116,7 +114,7 @@ def add_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """In-place form of `add`."""
     if alpha is _ONE:
         return _add_in_place(input, other)
-    return _scaled(_add, _scaled_add, input, input, other, alpha, None)  # type: ignore[no-any-return]
+    return _scaled(_add, _scaled_add, input, input, other, alpha, None)
 
 
 @method
@@ -124,7 +122,7 @@ def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """In-place form of `sub`."""
     if alpha is _ONE:
         return _sub_in_place(input, other)
-    return _scaled(_sub, _scaled_sub, input, input, other, alpha, None)  # type: ignore[no-any-return]
+    return _scaled(_sub, _scaled_sub, input, input, other, alpha, None)
 
 
 @public
@@ -211,10 +209,10 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None, out: Ten
         RuntimeError: an integer is divided by zero with rounding; another rounding mode.
     """
     if type(other) is Tensor and type(input) is Tensor and rounding_mode is None and out is None:
-        return _quotients[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
+        return _quotients[input.layout, other.layout](input, other)
     op = _division(rounding_mode)
     first = number_or_tensor(input, "div", "input", other)
-    return op.deliver(out, first, number_or_tensor(other, "div", "other", input))  # type: ignore[no-any-return]
+    return op.deliver(out, first, number_or_tensor(other, "div", "other", input))
 
 
 _divide_in_place = {mode: in_place_binary(op) for mode, op in _divisions.items()}
@@ -336,7 +334,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: integers to a negative integer number.
     """
-    return _power_of(input, exponent, out)  # type: ignore[no-any-return]
+    return _power_of(input, exponent, out)
 
 
 @method
@@ -380,7 +378,7 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
     b = number_or_tensor(exponent, "float_power", "exponent", input)
     if out is not None and out.dtype not in (dtypes.float64, dtypes.complex128):
         raise RuntimeError(f"float_power(): out must be torch.float64 or torch.complex128; got {out.dtype}")
-    return _float_power.deliver(out, a, b)  # type: ignore[no-any-return]
+    return _float_power.deliver(out, a, b)
 
 
 @method
@@ -459,7 +457,7 @@ alias("absolute", abs)
 def positive(input: Tensor) -> Tensor:
     """``input`` itself; the `+` operator."""
     if require_tensor(input, "positive").dtype is bool_:
-        raise RuntimeError("The `+` operator, on a bool tensor is not supported. Convert it first, with .to(torch.int64)")
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported. Convert it first, by .to(torch.int64)")
     return input
 
 
@@ -474,9 +472,9 @@ for _name, _op in (
     ("mod", remainder.operator),  # type: ignore[attr-defined]
 ):
     dunder(_name, infix(_op))
-    dunder(f"r{_name}", reflected(_op))
+    dunder(f"r{_name}", reflected(_op, commutes=_name in ("add", "mul")))
     dunder(f"i{_name}", augmented(in_place_binary(_op)))
-method(Tensor.__truediv__, "__div__")  # type: ignore[attr-defined]
+method(Tensor.__truediv__, "__div__")
 method(Tensor.__rtruediv__, "__rdiv__")  # type: ignore[attr-defined]
 method(Tensor.__itruediv__, "__idiv__")  # type: ignore[attr-defined]
 dunder("pow", _power_method)

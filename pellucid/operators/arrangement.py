@@ -102,7 +102,7 @@ def _become(x: Tensor, view: Any) -> Tensor:
     def record(out: Tensor, _: Tensor) -> None:
         out.node, out.output_nr = seen.node, seen.output_nr
 
-    return in_place(x, move, record, x)  # type: ignore[no-any-return]
+    return in_place(x, move, record, x)
 
 
 @method

@@ -30,7 +30,7 @@ def _bits(
     )
     op = function.operator  # type: ignore[attr-defined]
     dunder(short, infix(op))
-    dunder(f"r{short}", reflected(op))
+    dunder(f"r{short}", reflected(op, commutes=short in ("and", "or", "xor")))
     dunder(f"i{short}", augmented(function.in_place))  # type: ignore[attr-defined]
     return function
 
@@ -80,7 +80,7 @@ def _invert(self: Tensor) -> Tensor:
         raise TypeError(
             f"~ (operator.invert) is only implemented on integer and Boolean-type tensors; got {self.dtype}"
         )
-    return bitwise_not(self)  # type: ignore[no-any-return]
+    return bitwise_not(self)
 
 
 dunder("invert", _invert)
@@ -103,10 +103,10 @@ def _whole_numbers(name: str, compute: Any, doc: str) -> None:
         result = empty_like_layout(like.layout)
         wide = array_of(result)
         wide[...] = compute(array_of(a).astype(wide.dtype), array_of(b).astype(wide.dtype))
-        return deliver(result, out, name)  # type: ignore[no-any-return]
+        return deliver(result, out, name)
 
     def in_place_form(input: Tensor, other: Tensor) -> Tensor:
-        return input.copy_(function(input, other))  # type: ignore[attr-defined, no-any-return]
+        return input.copy_(function(input, other))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

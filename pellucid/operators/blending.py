@@ -49,7 +49,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     Raises:
         RuntimeError: ``input`` and ``end`` have different dtypes.
     """
-    return _lerps.deliver(out, *_lerp_operands(input, end, weight))  # type: ignore[no-any-return]
+    return _lerps.deliver(out, *_lerp_operands(input, end, weight))
 
 
 @method
@@ -90,7 +90,7 @@ def addcmul(
     input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
     """``out[...] = input[...] + value * tensor1[...] * tensor2[...]``."""
-    return _addcmul.deliver(out, *_operands("addcmul", input, tensor1, tensor2, value))  # type: ignore[no-any-return]
+    return _addcmul.deliver(out, *_operands("addcmul", input, tensor1, tensor2, value))
 
 
 @method
@@ -108,7 +108,7 @@ def addcdiv(
     Raises:
         RuntimeError: both tensors of the quotient hold integers.
     """
-    return _addcdiv.deliver(out, *_operands("addcdiv", input, tensor1, tensor2, value))  # type: ignore[no-any-return]
+    return _addcdiv.deliver(out, *_operands("addcdiv", input, tensor1, tensor2, value))
 
 
 @method

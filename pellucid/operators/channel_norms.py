@@ -125,7 +125,7 @@ def batch_norm(
             raise RuntimeError("batch_norm(): Expected running_mean and running_var to be defined when training=False")
         operands = _present(input, running_mean, running_var, weight, bias)
         plan = _fixed[(*_layouts(input, running_mean, running_var, weight, bias), eps)]
-        return plan(*operands)  # type: ignore[no-any-return]
+        return plan(*operands)
     count = input.numel() // max(channels, 1)
     if count == 1:
         raise ValueError(
@@ -136,7 +136,7 @@ def batch_norm(
     result, mean, _, variance = plan(*_present(input, weight, bias))
     _update(running_mean, mean, momentum)
     _update(running_var, variance, momentum, count / max(count - 1, 1))
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def torch_batch_norm(
@@ -200,7 +200,7 @@ def instance_norm(
         _update(running_mean, mean.mean(0, True), momentum)
     if running_var is not None:
         _update(running_var, variance.mean(0, True), momentum, count / max(count - 1, 1))
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 # -- group_norm -------------------------------------------------------------------------------------------------------
@@ -242,9 +242,9 @@ def group_norm(
     _require_channels("group_norm", channels, weight=weight, bias=bias)
     x: Any = input
     grouped = x.reshape(samples, num_groups, channels // num_groups, prod(input.shape[2:]))
-    w, b = ((None if t is None else t.reshape(num_groups, channels // num_groups)) for t in (weight, bias))  # type: ignore[attr-defined]
+    w, b = ((None if t is None else t.reshape(num_groups, channels // num_groups)) for t in (weight, bias))
     result = _groups[grouped.layout, *_layouts(w, b), eps](*_present(grouped, w, b))[0]
-    return result.reshape(input.shape)  # type: ignore[no-any-return]
+    return result.reshape(input.shape)
 
 
 # -- rms_norm ---------------------------------------------------------------------------------------------------------
@@ -266,4 +266,4 @@ def rms_norm(
     if eps is None:
         eps = finfo(accumulator(input.dtype) if input.dtype.is_floating_point else None).eps
     plan = layers["rms_norm", input.layout, tuple(normalized_shape), *_layouts(weight, None), eps]
-    return plan(*_present(input, weight))[0]  # type: ignore[no-any-return]
+    return plan(*_present(input, weight))[0]

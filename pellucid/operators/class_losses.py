@@ -167,9 +167,9 @@ def nll_loss(
         not_tensor("nll_loss", input)
     reduction = wanted_reduction("nll_loss", size_average, reduce, reduction)
     if weight is None:
-        return _plans[input.layout, target.layout, None, ignore_index, reduction](input, target)[0]  # type: ignore[no-any-return]
+        return _plans[input.layout, target.layout, None, ignore_index, reduction](input, target)[0]
     plan = _plans[input.layout, target.layout, weight.layout, ignore_index, reduction]
-    return plan(input, target, weight)[0]  # type: ignore[no-any-return]
+    return plan(input, target, weight)[0]
 
 
 def cross_entropy(
@@ -191,13 +191,13 @@ def cross_entropy(
         raise RuntimeError(f"cross_entropy(): label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     logs: Any = log_softmax(input, 0 if input.ndim == 1 else 1)
     if input.layout.shape == target.layout.shape:
-        return _of_probabilities(logs, target, weight, reduction, label_smoothing)  # type: ignore[no-any-return]
+        return _of_probabilities(logs, target, weight, reduction, label_smoothing)
     loss = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
     if label_smoothing == 0:
         return loss
     smooth = _uniform(logs, target, weight, ignore_index, reduction)
     classes = logs.shape[0 if logs.ndim == 1 else 1]
-    return loss * (1 - label_smoothing) + smooth * (label_smoothing / classes)  # type: ignore[operator, no-any-return]
+    return loss * (1 - label_smoothing) + smooth * (label_smoothing / classes)  # type: ignore[operator]
 
 
 def _over_classes(weight: Any, logs: Any) -> Any:

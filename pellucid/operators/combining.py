@@ -83,8 +83,8 @@ def cartesian_prod(*tensors: Any) -> Tensor:
         if require_tensor("cartesian_prod", t, "tensors").layout.ndim != 1:
             raise RuntimeError(f"cartesian_prod(): Expect a 1D vector, but got shape {shape_text(t.layout.shape)}")
     if len(operands) == 1:
-        return operands[0]  # type: ignore[no-any-return]
-    return stack([g.flatten() for g in meshgrid(*operands, indexing="ij")], 1)  # type: ignore[attr-defined]
+        return operands[0]
+    return stack([g.flatten() for g in meshgrid(*operands, indexing="ij")], 1)
 
 
 @public
@@ -99,7 +99,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         return filled(dense((0,), x.layout.dtype), 0)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = np.array(list(choose(range(x.layout.numel), r)), np.int64).reshape(-1, r)
-    return x.index_select(0, from_cells(places.reshape(-1), int64)).reshape(places.shape)  # type: ignore[no-any-return]
+    return x.index_select(0, from_cells(places.reshape(-1), int64)).reshape(places.shape)
 
 
 def _one_hot_plan(x: Layout, classes: int) -> Plan:
@@ -141,7 +141,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(
             f"one_hot(): Class values must be smaller than num_classes, but got {classes.max()} of {num_classes}"
         )
-    return _one_hots[layout, num_classes](tensor)  # type: ignore[no-any-return]
+    return _one_hots[layout, num_classes](tensor)
 
 
 @public
@@ -165,4 +165,4 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
         return first
     powers = t.unsqueeze(1).expand(rows, columns - 1).cumprod(1)
     result: Any = cat([first, powers], 1)
-    return result if increasing else result.flip(1)  # type: ignore[no-any-return]
+    return result if increasing else result.flip(1)

@@ -153,12 +153,12 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     require_tensor(other, "isclose", "other")
     if input.dtype is not other.dtype:
         raise RuntimeError(
-            f"{input.dtype.scalar_name} did not match {other.dtype.scalar_name}: isclose() compares tensors of one dtype"
+            f"{input.dtype.scalar_name} did not match {other.dtype.scalar_name}: isclose() takes tensors of one dtype"
         )
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
-    return _isclose[bool(equal_nan)](input, other, float(rtol), float(atol))  # type: ignore[no-any-return]
+    return _isclose[bool(equal_nan)](input, other, float(rtol), float(atol))
 
 
 @both

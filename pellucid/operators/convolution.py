@@ -89,7 +89,7 @@ def _columns(input: Any, window: Window) -> Any:
     if window == Window((1, 1), (1, 1), (0, 0), window.dilation):
         return input.reshape(n, c, -1)
     windows = unfold_windows(input, window)
-    return windows.view(n, c * window.kernel[0] * window.kernel[1], -1)  # type: ignore[attr-defined]
+    return windows.view(n, c * window.kernel[0] * window.kernel[1], -1)
 
 
 def _multiplied(columns: Any, input: Any, weight: Any, bias: Any, groups: int, window: Window) -> Any:
@@ -158,4 +158,4 @@ def conv_transpose2d(
     columns = by_group @ input.reshape(n, groups, c // groups, height * width)
     windows = columns.reshape(n, groups * out, *window.kernel, height, width)
     result = fold_windows(windows, (size[0], size[1]), window)
-    return result if bias is None else result + bias.view(1, -1, 1, 1)  # type: ignore[operator]
+    return result if bias is None else result + bias.view(1, -1, 1, 1)

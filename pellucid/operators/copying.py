@@ -49,9 +49,9 @@ def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tenso
     Strides are those of ``input`` if it has no holes and no overlaps, or follow ``memory_format``.
     """
     if memory_format is None or memory_format is preserve_format:
-        return _clones[input.layout](input)  # type: ignore[no-any-return]
+        return _clones[input.layout](input)
     wanted = formatted(input.layout, require_memory_format(memory_format, "clone"), "clone")
-    return _duplicates[input.layout, wanted, "CloneBackward0"](input)  # type: ignore[no-any-return]
+    return _duplicates[input.layout, wanted, "CloneBackward0"](input)
 
 
 @method
@@ -68,9 +68,9 @@ def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) 
 def converted(input: Tensor, dtype: DType, format: memory_format = preserve_format) -> Tensor:
     """A copy of ``input`` in another dtype; gradients come back in its own."""
     if format is preserve_format:
-        return _conversions[input.layout, dtype](input)  # type: ignore[no-any-return]
+        return _conversions[input.layout, dtype](input)
     target = formatted(input.layout.with_dtype(dtype), format, "to")
-    return _duplicates[input.layout, target, "ToCopyBackward0"](input)  # type: ignore[no-any-return]
+    return _duplicates[input.layout, target, "ToCopyBackward0"](input)
 
 
 # -- into a tensor that is there ----------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         return input
     if src.storage is input.storage and _shares_cells(input, src):
         src = clone(src)
-    return _copies[input.layout, src.layout](input, src)  # type: ignore[no-any-return]
+    return _copies[input.layout, src.layout](input, src)
 
 
 def _shares_cells(x: Tensor, y: Tensor) -> bool:
@@ -200,7 +200,7 @@ def plain_number(value: Any, dtype: DType, operator: str) -> bool | int | float 
         return _zero_dim(value, complex128)
     if kind is int and not -_INT64_END <= value < _INT64_END:
         return _zero_dim(value, dtype) if not dtype.is_floating_point else float(value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _as_python_number(value: Any, operator: str) -> bool | int | float | complex:
@@ -271,7 +271,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
     number = plain_number(value, input.layout.dtype, "fill_")
     if isinstance(number, Tensor):
         return copy_(input, number)
-    return _fills[input.layout, type(number)](input, number)  # type: ignore[no-any-return]
+    return _fills[input.layout, type(number)](input, number)
 
 
 @public
@@ -283,4 +283,4 @@ def fill(input: Tensor, value: Any) -> Tensor:
 @method
 def zero_(input: Tensor) -> Tensor:
     """``input[...] = 0``."""
-    return _zero_fills[input.layout](input, 0)  # type: ignore[no-any-return]
+    return _zero_fills[input.layout](input, 0)

@@ -57,7 +57,7 @@ def filled(target: Layout, value: Any) -> Tensor:
     number = plain_number(value, target.dtype, "full")
     if isinstance(number, Tensor):
         return copy_(empty_like_layout(target), number)
-    return _fulls[target, type(number)](number)  # type: ignore[no-any-return]
+    return _fulls[target, type(number)](number)
 
 
 def into(operator: str, out: Tensor, target: Layout, dtype: DType | None) -> Tensor:
@@ -68,7 +68,7 @@ def into(operator: str, out: Tensor, target: Layout, dtype: DType | None) -> Ten
     """
     require_tensor(operator, out, "out")
     require_out_dtype(operator, out, None if dtype is None else target.dtype)
-    return out.resize_(target.shape)  # type: ignore[attr-defined,no-any-return]
+    return out.resize_(target.shape)
 
 
 class _Layouts(dict[Any, Layout]):
@@ -144,7 +144,7 @@ def _strided(operator: str, size: Any, stride: Any, dtype: DType, where: Any) ->
     target = layout_of(shape, strides, dtype, where)
     low, high = span(target)
     storage = native.alloc((high - low) * dtype.itemsize)
-    return native.new_tensor(target, storage, storage.ptr - low * dtype.itemsize)  # type: ignore[no-any-return]
+    return native.new_tensor(target, storage, storage.ptr - low * dtype.itemsize)
 
 
 def _constant(name: str, value: int) -> Callable[..., Tensor]:
@@ -165,7 +165,7 @@ def _constant(name: str, value: int) -> Callable[..., Tensor]:
             shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
             if _is_usual(shape, dtype):
                 made = plans[shape, dtype or _default_dtype()](value)
-                return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
+                return finished(made, name, requires_grad) if requires_grad else made
         shape = sizes_of(name, sizes if size is None else (size,))
         target = dense(shape, checked_dtype(name, dtype), place(name, device, layout, pin_memory))
         if out is not None:
@@ -221,7 +221,7 @@ def full(
             return finished(filled(target, fill_value), "full", requires_grad)
     if not isinstance(size, tuple | list):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     kind = dtypes.infer_scalar_dtype(_plain(value)) if dtype is None else checked_dtype("full", dtype)
     target = dense(sizes_of("full", (size,)), kind, place("full", device, layout, pin_memory))
     if out is not None:
@@ -300,7 +300,7 @@ def _constant_like(name: str, value: int) -> Callable[..., Tensor]:
             made = plans[input.layout](value)
         else:
             made = filled(like_target(name, input, dtype, layout, device, pin_memory, memory_format), value)
-        return finished(made, name, requires_grad) if requires_grad else made  # type: ignore[no-any-return]
+        return finished(made, name, requires_grad) if requires_grad else made
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"``out[...] = {value}`` in the shape, dtype and (unless it has holes) strides of ``input``."
@@ -325,7 +325,7 @@ def full_like(
 ) -> Tensor:
     """``out[...] = fill_value`` in the shape, dtype and (unless it has holes) strides of ``input``."""
     target = like_target("full_like", input, dtype, layout, device, pin_memory, memory_format)
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     return finished(filled(target, value), "full_like", requires_grad)
 
 
@@ -413,5 +413,5 @@ def new_full(
 ) -> Tensor:
     """``out[...] = fill_value`` in the dtype of ``input``."""
     target = _new_target("new_full", input, (size,), dtype, layout, device, pin_memory)
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value  # type: ignore[attr-defined]
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     return finished(filled(target, value), "new_full", requires_grad)

@@ -78,7 +78,7 @@ def deliver(result: Any, out: Tensor | None, operator: str) -> Any:
     require_castable(operator, result.layout.dtype, out.layout.dtype)
     if out.layout.shape != result.layout.shape:
         resize_out(out, result.layout, operator)
-    out.copy_(result)  # type: ignore[attr-defined]
+    out.copy_(result)
     return out
 
 
@@ -93,7 +93,7 @@ def resize_out(out: Tensor, wanted: Layout, operator: str) -> None:
             UserWarning,
             stacklevel=4,
         )
-    out.resize_(wanted.shape)  # type: ignore[attr-defined]
+    out.resize_(wanted.shape)
 
 
 def require_castable(operator: str, source: DType, target: DType) -> None:

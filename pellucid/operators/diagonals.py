@@ -69,11 +69,11 @@ def _triangle(name: str, where: str) -> Callable[..., Tensor]:
         require_tensor(name, input)
         result = _triangles[name, input.layout, diagonal](input)
         _require_dtype(name, out, input)
-        return result if out is None else deliver(result, out, name)  # type: ignore[no-any-return]
+        return result if out is None else deliver(result, out, name)
 
     def twin(input: Tensor, diagonal: int = 0) -> Tensor:
         require_writable(f"{name}_", input, ())
-        return _triangles_in_place[name, input.layout, diagonal](input)  # type: ignore[no-any-return]
+        return _triangles_in_place[name, input.layout, diagonal](input)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The cells of each matrix {where} ``diagonal``, zero elsewhere."
@@ -118,7 +118,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         RuntimeError: ``dim1`` and ``dim2`` are the same, or ``input`` has no dimension.
     """
     require_tensor("diag_embed", input)
-    return _embeds[input.layout, offset, dim1, dim2](input)  # type: ignore[no-any-return]
+    return _embeds[input.layout, offset, dim1, dim2](input)
 
 
 @both
@@ -136,10 +136,10 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
         )
     result = diag_embed(x, diagonal) if x.layout.ndim == 1 else x.diagonal(diagonal).clone()
     _require_dtype("diag", out, x)
-    return deliver(result, out, "diag")  # type: ignore[no-any-return]
+    return deliver(result, out, "diag")
 
 
 @both
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The matrix whose diagonal is the flattened ``input``."""
-    return diag_embed(require_tensor("diagflat", input).flatten(), offset)  # type: ignore[attr-defined]
+    return diag_embed(require_tensor("diagflat", input).flatten(), offset)

@@ -60,19 +60,19 @@ def expand(input: Tensor, *sizes: Any, size: Sequence[int] | None = None, implic
         if type(n) is not int:
             sizes = integers("expand", "size", sizes)
             break
-    return _expands[input.layout, sizes](input)  # type: ignore[no-any-return]
+    return _expands[input.layout, sizes](input)
 
 
 @method
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """``input.expand(other.shape)``."""
-    return _expands[input.layout, tuple(other.layout.shape)](input)  # type: ignore[no-any-return]
+    return _expands[input.layout, tuple(other.layout.shape)](input)
 
 
 @view_function
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """`expand` as a function."""
-    return _expands[input.layout, integers("broadcast_to", "size", (size,))](input)  # type: ignore[no-any-return]
+    return _expands[input.layout, integers("broadcast_to", "size", (size,))](input)
 
 
 @public
@@ -161,5 +161,5 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     if not fits:
         raise RuntimeError(f"sum_to_size(): size {list(wanted)} is not expandable to size {list(shape)}")
     dims = [*range(missing), *(missing + d for d, n in enumerate(wanted) if n == 1 != shape[missing + d])]
-    result: Any = self.sum(dims, keepdim=True) if dims else self  # type: ignore[attr-defined]
-    return result.reshape(wanted) if missing else result  # type: ignore[no-any-return]
+    result: Any = self.sum(dims, keepdim=True) if dims else self
+    return result.reshape(wanted) if missing else result

@@ -126,7 +126,7 @@ def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | 
     if not isinstance(input, Tensor):
         not_tensor("amax", input)
     result = _values["amax", "max", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "amax")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "amax")
 
 
 @both
@@ -139,7 +139,7 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | 
     if not isinstance(input, Tensor):
         not_tensor("amin", input)
     result = _values["amin", "min", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "amin")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "amin")
 
 
 aminmax_result = return_type("aminmax", "min", "max")
@@ -296,7 +296,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
     if not isinstance(input, Tensor):
         not_tensor("argmax", input)
     result = _places["max", input.layout, dim, keepdim](input)
-    return result if out is None else deliver(result, out, "argmax")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "argmax")
 
 
 @both
@@ -306,4 +306,4 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
     if not isinstance(input, Tensor):
         not_tensor("argmin", input)
     result = _places["min", input.layout, dim, keepdim](input)
-    return result if out is None else deliver(result, out, "argmin")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "argmin")

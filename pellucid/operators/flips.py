@@ -48,7 +48,7 @@ def flip(input: Tensor, *axes: Any, dims: Sequence[int] | None = None) -> Tensor
     """Dimensions in reverse order: ``out[i] = input[n - 1 - i]``, for each of ``dims``; a copy."""
     if dims is None and not axes:
         raise TypeError('flip() missing 1 required positional arguments: "dims"')
-    return _flips[input.layout, integers("flip", "dims", axes if dims is None else (dims,))](input)  # type: ignore[no-any-return]
+    return _flips[input.layout, integers("flip", "dims", axes if dims is None else (dims,))](input)
 
 
 @view_function

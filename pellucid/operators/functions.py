@@ -81,8 +81,12 @@ hypot = binary(
     "hypot", lambda a, b: E.node("hypot", (a, b), a.dtype), SAME,
     "``sqrt(input ** 2 + other ** 2)`` without overflow.", numbers="none", takes="f", kernel="hypot_cpu",
 )  # fmt: skip
-deg2rad = unary("deg2rad", lambda x: x * (pi / 180), FLOAT, "Degrees to radians.", takes=REAL_ONLY, node_name="Deg2RadBackward0")
-rad2deg = unary("rad2deg", lambda x: x * (180 / pi), FLOAT, "Radians to degrees.", takes=REAL_ONLY, node_name="Rad2DegBackward0")
+deg2rad = unary(
+    "deg2rad", lambda x: x * (pi / 180), FLOAT, "Degrees to radians.", takes=REAL_ONLY, node_name="Deg2RadBackward0"
+)
+rad2deg = unary(
+    "rad2deg", lambda x: x * (180 / pi), FLOAT, "Radians to degrees.", takes=REAL_ONLY, node_name="Rad2DegBackward0"
+)
 
 
 def _sinc(x: Expr) -> Expr:
@@ -155,7 +159,7 @@ _logits = Pointwise("logit", _logit, FLOAT, takes=REAL_ONLY, promoting=1)
 @both
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """The inverse of `sigmoid`: ``log(z / (1 - z))`` of z = input, or of input kept in [eps, 1 - eps]."""
-    return _logits.deliver(out, require_tensor(input, "logit"), *(() if eps is None else (float(eps),)))  # type: ignore[no-any-return]
+    return _logits.deliver(out, require_tensor(input, "logit"), *(() if eps is None else (float(eps),)))
 
 
 @method
@@ -217,7 +221,7 @@ def _round_form(decimals: int) -> tuple[Pointwise, tuple[float, ...]]:
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
     """The nearest whole number, halves to the even one; or the nearest multiple of ``10 ** -decimals``."""
     op, scale = _round_form(decimals)
-    return op.deliver(out, require_tensor(input, "round"), *scale)  # type: ignore[no-any-return]
+    return op.deliver(out, require_tensor(input, "round"), *scale)
 
 
 @method
@@ -244,7 +248,9 @@ def _floats_to_real(common: DType) -> tuple[DType, DType]:
     return inner, inner.to_real()
 
 
-angle = unary("angle", _angle, _floats_to_real, "The angle of each number in the plane: 0 or pi of real ones.", twin=False)
+angle = unary(
+    "angle", _angle, _floats_to_real, "The angle of each number in the plane: 0 or pi of real ones.", twin=False
+)
 _conjugates = unary(
     "conj_physical", lambda x: E.unary("conj", x) if x.dtype.is_complex else x, SAME, "Complex conjugates.",
 )  # fmt: skip
@@ -275,7 +281,10 @@ def resolve_neg(input: Tensor) -> Tensor:
     return require_tensor(input, "resolve_neg")
 
 
-_complex = Pointwise("complex", lambda re, im: E.node("complex", (re, im), re.dtype.to_complex()), lambda c: (c, c.to_complex()), takes="f")
+_complex = Pointwise(
+    "complex", lambda re, im: E.node("complex", (re, im), re.dtype.to_complex()), lambda c: (c, c.to_complex()),
+    takes="f",
+)  # fmt: skip
 
 
 @public
@@ -291,7 +300,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
             f"Expected object of scalar type {real.dtype.to_complex().scalar_name} but got scalar type "
             f"{out.dtype.scalar_name} for argument 'out'"
         )
-    return _complex.deliver(out, real, imag)  # type: ignore[no-any-return]
+    return _complex.deliver(out, real, imag)
 
 
 def _polar_parts(size: Expr, angle: Expr) -> Expr:
@@ -305,7 +314,7 @@ _polar = Pointwise("polar", _polar_parts, lambda c: (c, c.to_complex()), takes="
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers from size and angle: ``abs * (cos(angle) + i sin(angle))``."""
     _require_parts("polar", abs, angle)
-    return _polar.deliver(out, abs, angle)  # type: ignore[no-any-return]
+    return _polar.deliver(out, abs, angle)
 
 
 def _require_parts(name: str, a: Tensor, b: Tensor) -> None:

@@ -114,7 +114,7 @@ def cat(
         dim = axis
     try:
         if out is None and type(dim) is int and type(tensors) in _LISTS:
-            return _cats[(dim, *[t.layout for t in tensors])](*tensors)  # type: ignore[no-any-return]
+            return _cats[(dim, *[t.layout for t in tensors])](*tensors)
     except (AttributeError, TypeError):
         _operands("cat", tensors)
         raise
@@ -129,7 +129,7 @@ def cat(
     operands = _operands("cat", tensors)
     if operands and isinstance(out, Tensor):
         _require_room("cat", result_dtype([(t.layout.dtype, t.layout.ndim) for t in operands]), out)
-    return deliver(cat(operands, dim), out, "cat")  # type: ignore[no-any-return]
+    return deliver(cat(operands, dim), out, "cat")
 
 
 def _require_room(operator: str, wanted: DType, out: Tensor) -> None:
@@ -164,7 +164,7 @@ def _stack_plan(dim: int, *operands: Layout) -> Plan:
 
 
 def _selecting(x: Layout, dim: int, index: int) -> GiveBack:
-    return lambda g: g.select(dim, index).to(x.dtype)  # type: ignore[attr-defined]
+    return lambda g: g.select(dim, index).to(x.dtype)
 
 
 _stacks = PlanTable(_stack_plan)
@@ -190,7 +190,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
         raise
     if isinstance(out, Tensor):
         _require_room("stack", result.layout.dtype, out)
-    return result if out is None else deliver(result, out, "stack")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "stack")
 
 
 # -- after a change of shape --------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Side by side: joined along dim 1; tensors of fewer than two dimensions along dim 0."""
     operands = _operands("hstack", tensors)
     flat = bool(operands) and operands[0].layout.ndim < 2
-    return _joined("hstack", tensors, lambda t: t.reshape(1) if t.layout.ndim == 0 else t, 0 if flat else 1, out)  # type: ignore[attr-defined]
+    return _joined("hstack", tensors, lambda t: t.reshape(1) if t.layout.ndim == 0 else t, 0 if flat else 1, out)
 
 
 @public
@@ -266,7 +266,7 @@ def _block_plan(*operands: Layout) -> Plan:
 
 
 def _block(x: Layout, row: int, rows: int, column: int, columns: int) -> GiveBack:
-    return lambda g: g.narrow(0, row, rows).narrow(1, column, columns).reshape(x.shape).to(x.dtype)  # type: ignore[attr-defined]
+    return lambda g: g.narrow(0, row, rows).narrow(1, column, columns).reshape(x.shape).to(x.dtype)
 
 
 _blocks = PlanTable(_block_plan)
@@ -290,4 +290,4 @@ def block_diag(*tensors: Tensor) -> Tensor:
                 f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {k} has {t.layout.ndim} "
                 f"dimensions (shape {shape_text(t.layout.shape)})"
             )
-    return _blocks[tuple([t.layout for t in tensors])](*tensors)  # type: ignore[no-any-return]
+    return _blocks[tuple([t.layout for t in tensors])](*tensors)

@@ -55,7 +55,7 @@ def _plan(x: Layout, weight: Layout, bias: Layout | None) -> Plan:
         out = plan(*tensors)
         if native.recorded(*tensors):
             record(out, *tensors)
-        return out  # type: ignore[no-any-return]
+        return out
 
     return recorded
 
@@ -71,8 +71,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     x, w = input.layout, weight.layout
     if w.ndim != 2 or not (x.dtype.itemsize >= 4 and (x.dtype.is_floating_point or x.dtype.is_complex)):
-        product = matmul(input, weight.t())  # type: ignore[attr-defined]
+        product = matmul(input, weight.t())
         return product if bias is None else product + bias  # type: ignore[operator]
     if bias is None:
-        return _plans[x, w, None](input, weight)  # type: ignore[no-any-return]
-    return _plans[x, w, bias.layout](input, weight, bias)  # type: ignore[no-any-return]
+        return _plans[x, w, None](input, weight)
+    return _plans[x, w, bias.layout](input, weight, bias)

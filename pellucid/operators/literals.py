@@ -198,7 +198,7 @@ def _require_range(array: np.ndarray[Any, Any], wanted: DType) -> None:
 def _plain(data: Any) -> Any:
     """Nested lists of Python numbers (and NumPy's) from anything that nests."""
     if isinstance(data, Tensor):
-        return data.item()  # type: ignore[attr-defined]
+        return data.item()
     if isinstance(data, np.ndarray):
         return data.tolist()
     if isinstance(data, np.generic):
@@ -299,7 +299,7 @@ def _array_dtype(array: np.ndarray[Any, Any]) -> DType:
 def _detached(x: Tensor) -> Tensor:
     from pellucid.runtime import native
 
-    return native.new_tensor(x.layout, x.storage, x.ptr)  # type: ignore[no-any-return]
+    return native.new_tensor(x.layout, x.storage, x.ptr)
 
 
 @public
@@ -462,7 +462,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 @method
 def __dlpack__(self: Tensor, **options: Any) -> Any:  # noqa: N807
     """The capsule that other libraries take the memory by."""
-    return self.numpy().__dlpack__(**options)  # type: ignore[attr-defined]
+    return self.numpy().__dlpack__(**options)
 
 
 @method

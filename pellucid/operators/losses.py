@@ -191,8 +191,8 @@ def mse_loss(
     reduction = wanted_reduction("mse_loss", size_average, reduce, reduction)
     _warn_of_shapes("mse_loss", input, target)
     if weight is None:
-        return _mse(reduction, (), input, target)  # type: ignore[no-any-return]
-    return _by_weight(_mse("none", (), input, target), weight, reduction)  # type: ignore[no-any-return]
+        return _mse(reduction, (), input, target)
+    return _by_weight(_mse("none", (), input, target), weight, reduction)
 
 
 def _by_weight(loss: Any, weight: Any, reduction: str) -> Any:
@@ -211,10 +211,10 @@ def l1_loss(
     reduction = wanted_reduction("l1_loss", size_average, reduce, reduction)
     _warn_of_shapes("l1_loss", input, target)
     if input.dtype.is_complex or target.dtype.is_complex:
-        return _weighted((input - target).abs(), weight, reduction)  # type: ignore[operator, no-any-return]
+        return _weighted((input - target).abs(), weight, reduction)  # type: ignore[operator]
     if weight is None:
-        return _l1(reduction, (), input, target)  # type: ignore[no-any-return]
-    return _by_weight(_l1("none", (), input, target), weight, reduction)  # type: ignore[no-any-return]
+        return _l1(reduction, (), input, target)
+    return _by_weight(_l1("none", (), input, target), weight, reduction)
 
 
 def smooth_l1_loss(
@@ -231,8 +231,8 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss(): smooth_l1_loss does not support negative values for beta, got {beta}")
     if beta == 0:
-        return _l1(reduction, (), input, target)  # type: ignore[no-any-return]
-    return _smooth_l1(reduction, (beta,), input, target)  # type: ignore[no-any-return]
+        return _l1(reduction, (), input, target)
+    return _smooth_l1(reduction, (beta,), input, target)
 
 
 def huber_loss(
@@ -248,8 +248,8 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError(f"huber_loss(): huber_loss does not support non-positive values for delta, got {delta}")
     if weight is None:
-        return _hubers(reduction, (delta,), input, target)  # type: ignore[no-any-return]
-    return _by_weight(_hubers("none", (delta,), input, target), weight, reduction)  # type: ignore[no-any-return]
+        return _hubers(reduction, (delta,), input, target)
+    return _by_weight(_hubers("none", (delta,), input, target), weight, reduction)
 
 
 def binary_cross_entropy(
@@ -272,8 +272,8 @@ def binary_cross_entropy(
     if not bool(((x.detach() >= 0) & (x.detach() <= 1)).all()):
         raise RuntimeError("all elements of input should be between 0 and 1: apply sigmoid, or use the loss of logits")
     if weight is None:
-        return _bce(reduction, (), input, target)  # type: ignore[no-any-return]
-    return _bce(reduction, (), input, target, weight.expand(x.shape))  # type: ignore[attr-defined, no-any-return]
+        return _bce(reduction, (), input, target)
+    return _bce(reduction, (), input, target, weight.expand(x.shape))
 
 
 def binary_cross_entropy_with_logits(
@@ -294,8 +294,8 @@ def binary_cross_entropy_with_logits(
     operands = (input, target) if pos_weight is None else (input, target, pos_weight)
     loss = _bce_logits if pos_weight is None else _bce_logits_weighted
     if weight is None:
-        return loss(reduction, (), *operands)  # type: ignore[no-any-return]
-    return _weighted(loss("none", (), *operands), weight, reduction)  # type: ignore[no-any-return]
+        return loss(reduction, (), *operands)
+    return _weighted(loss("none", (), *operands), weight, reduction)
 
 
 def kl_div(
@@ -309,7 +309,7 @@ def kl_div(
     loss = _kl_log if log_target else _kl
     if reduction == "batchmean":
         total: Any = loss("sum", (), input, target)
-        return total / input.shape[0] if input.ndim else total  # type: ignore[no-any-return]
+        return total / input.shape[0] if input.ndim else total
     reduction = wanted_reduction("kl_div", size_average, reduce, reduction)
     if reduction == "mean":
         warn(
@@ -318,4 +318,4 @@ def kl_div(
             UserWarning,
             stacklevel=2,
         )
-    return loss(reduction, (), input, target)  # type: ignore[no-any-return]
+    return loss(reduction, (), input, target)

@@ -28,7 +28,7 @@ def trace(input: Tensor) -> Tensor:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     if input.dtype is bool_:
         raise NotImplementedError("\"trace\" not implemented for 'Bool'; use .int()")
-    return input.diagonal().sum()  # type: ignore[attr-defined, no-any-return]
+    return input.diagonal().sum()
 
 
 @both
@@ -70,7 +70,7 @@ def cov(
         norm = 0.0
     off = x - mean
     other = (off if weight is None else off * weight).t().conj()
-    return (off @ other / norm).squeeze()  # type: ignore[no-any-return]
+    return (off @ other / norm).squeeze()
 
 
 def _weights(what: str, w: Any, count: int, whole: bool) -> Any:
@@ -104,13 +104,13 @@ def corrcoef(input: Tensor) -> Tensor:
         )
     c: Any = cov(input)
     if c.ndim == 0:
-        return c / c  # type: ignore[no-any-return]
+        return c / c
     d = c.diagonal()
     s = (d.real if d.dtype.is_complex else d).sqrt()
     r = c / s.unsqueeze(1) / s
     if r.dtype.is_complex:
         return complex_of(r.real.clamp(-1, 1), r.imag.clamp(-1, 1))
-    return r.clamp(-1, 1)  # type: ignore[no-any-return]
+    return r.clamp(-1, 1)
 
 
 @both
@@ -141,13 +141,13 @@ def histc(
     places = np.minimum(((inside - low) * (bins / (high - low))).astype(np.int64), bins - 1)
     result = empty_like_layout(dense((bins,), input.dtype))
     array_of(result)[...] = np.bincount(places, minlength=bins)
-    return deliver(result, out, "histc")  # type: ignore[no-any-return]
+    return deliver(result, out, "histc")
 
 
 @public
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
     """The area under ``y`` by straight lines between its cells: ``sum_j (y[j] + y[j+1]) / 2 (x[j+1] - x[j])``."""
-    return _areas("trapezoid", y, x, dx, dim).sum(dim)  # type: ignore[no-any-return]
+    return _areas("trapezoid", y, x, dx, dim).sum(dim)
 
 
 public(trapezoid, "trapz")
@@ -156,7 +156,7 @@ public(trapezoid, "trapz")
 @public
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
     """The areas of `trapezoid` up to every cell."""
-    return _areas("cumulative_trapezoid", y, x, dx, dim).cumsum(dim)  # type: ignore[no-any-return]
+    return _areas("cumulative_trapezoid", y, x, dx, dim).cumsum(dim)
 
 
 def _areas(name: str, y: Any, x: Any, dx: float | None, dim: int) -> Any:

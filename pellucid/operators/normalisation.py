@@ -85,7 +85,7 @@ def softmax(input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor 
     if not isinstance(input, Tensor):
         not_tensor("softmax", input)
     result = _softmaxes["softmax", input.layout, dim, dtype](input)
-    return result if out is None else deliver(result, out, "softmax")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "softmax")
 
 
 @both
@@ -99,7 +99,7 @@ def log_softmax(input: Tensor, dim: int, dtype: DType | None = None, *, out: Ten
     if not isinstance(input, Tensor):
         not_tensor("log_softmax", input)
     result = _softmaxes["log_softmax", input.layout, dim, dtype](input)
-    return result if out is None else deliver(result, out, "log_softmax")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "log_softmax")
 
 
 def softmin(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:

@@ -138,7 +138,7 @@ def vector_norm(
     if not isinstance(x, Tensor):
         not_tensor("linalg.vector_norm", x)
     result = _norms[x.layout, float(ord), hashable(dim), keepdim, dtype](x)
-    return result if out is None else deliver(result, out, "linalg.vector_norm")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "linalg.vector_norm")
 
 
 @both
@@ -150,7 +150,7 @@ def norm(
     if p == "nuc":
         from pellucid import linalg
 
-        return linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)  # type: ignore[no-any-return]
+        return linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm(): Expected p to be a number, 'fro' or 'nuc', got {p!r}")
     order = 2.0 if p is None or p == "fro" else float(p)
@@ -168,7 +168,7 @@ def normalize(
 ) -> Tensor:
     """``input / max(norm(input), eps)`` along ``dim``."""
     length: Any = vector_norm(input, p, dim, True)
-    return deliver(input / length.clamp_min(eps).expand_as(input), out, "normalize")  # type: ignore[no-any-return]
+    return deliver(input / length.clamp_min(eps).expand_as(input), out, "normalize")
 
 
 @public
@@ -179,9 +179,9 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         raise RuntimeError(
             f"cosine_similarity(): expected common dtype to be floating point, yet common dtype is {dtype}"
         )
-    a, b = broadcast_tensors(x1.to(dtype), x2.to(dtype))  # type: ignore[attr-defined]
-    lengths = [vector_norm(t, 2, dim, True).clamp_min(eps) for t in (a, b)]  # type: ignore[attr-defined]
-    return (a / lengths[0] * (b / lengths[1])).sum(dim)  # type: ignore[no-any-return]
+    a, b = broadcast_tensors(x1.to(dtype), x2.to(dtype))
+    lengths = [vector_norm(t, 2, dim, True).clamp_min(eps) for t in (a, b)]
+    return (a / lengths[0] * (b / lengths[1])).sum(dim)
 
 
 @public
@@ -250,4 +250,4 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False, *, out: Tensor | 
         result = result if keepdim else result.reshape([n for d, n in enumerate(x.shape) if d not in dims])
     else:
         result = _logsumexps[x.layout, hashable(dim), keepdim](x)
-    return result if out is None else deliver(result, out, "logsumexp")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "logsumexp")

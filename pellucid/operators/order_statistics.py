@@ -265,7 +265,7 @@ def quantile(
     Raises:
         RuntimeError: q outside [0, 1], no cells, cells that are not float32 or float64.
     """
-    return deliver(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out, "quantile")  # type: ignore[no-any-return]
+    return deliver(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out, "quantile")
 
 
 @both
@@ -274,4 +274,4 @@ def nanquantile(
     interpolation: str = "linear", out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`quantile` of the cells that are not NaN."""
-    return deliver(_quantile("nanquantile", input, q, dim, keepdim, interpolation, True), out, "nanquantile")  # type: ignore[no-any-return]
+    return deliver(_quantile("nanquantile", input, q, dim, keepdim, interpolation, True), out, "nanquantile")

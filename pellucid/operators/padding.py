@@ -118,7 +118,7 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor
         RuntimeError: more pads than dimensions, or nothing would be left.
     """
     require_tensor("constant_pad_nd", input)
-    return _constants[input.layout, integers("pad", "pad", (pad,))](input, value)  # type: ignore[no-any-return]
+    return _constants[input.layout, integers("pad", "pad", (pad,))](input, value)
 
 
 # -- with cells of the operand ------------------------------------------------------------------------------------
@@ -211,4 +211,4 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
             "pad(): Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: the last one to three "
             f"dimensions of a tensor with one or two more, but got {len(pads)} numbers for {input.layout.ndim} dimensions"
         )
-    return _mirrors[input.layout, pads, mode](input)  # type: ignore[no-any-return]
+    return _mirrors[input.layout, pads, mode](input)

@@ -56,7 +56,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     """
     if type(dim) is not int or type(index) is not int:
         dim, index = integers("select", "index", (dim, index))
-    return _selects[input.layout, dim, index](input)  # type: ignore[no-any-return]
+    return _selects[input.layout, dim, index](input)
 
 
 def _narrow_plan(x: Layout, dim: int, start: int, length: int) -> Plan:
@@ -96,7 +96,7 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
                 f"{shape_text(start.layout.shape)}."
             )
         dim, start, length = integers("narrow", "start", (dim, start, length))
-    return _narrows[input.layout, dim, start, length](input)  # type: ignore[no-any-return]
+    return _narrows[input.layout, dim, start, length](input)
 
 
 # -- pieces side by side ----------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ _unbinds = PlanTable(_unbind_plan)
 @view_function
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All ``input.select(dim, i)``."""
-    return _unbinds[input.layout, integer("unbind", "dim", dim)](input)  # type: ignore[no-any-return]
+    return _unbinds[input.layout, integer("unbind", "dim", dim)](input)
 
 
 def _split_plan(x: Layout, size: int, dim: int) -> Plan:
@@ -167,14 +167,14 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
     if isinstance(split_size_or_sections, Sequence):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     size = integer("split", "split_size", split_size_or_sections)
-    return _splits[tensor.layout, size, dim](tensor)  # type: ignore[no-any-return]
+    return _splits[tensor.layout, size, dim](tensor)
 
 
 @view_function
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along ``dim`` of these sizes, which sum to that of the dimension."""
     sizes = integers("split_with_sizes", "split_sizes", (split_sizes,))
-    return _splits_with_sizes[input.layout, sizes, dim](input)  # type: ignore[no-any-return]
+    return _splits_with_sizes[input.layout, sizes, dim](input)
 
 
 @view_function
@@ -202,7 +202,7 @@ _chunks = PlanTable(_chunk_plan)
 @view_function
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of one size along ``dim``; the last may be smaller."""
-    return _chunks[input.layout, integer("chunk", "chunks", chunks), dim](input)  # type: ignore[no-any-return]
+    return _chunks[input.layout, integer("chunk", "chunks", chunks), dim](input)
 
 
 @view_function
@@ -245,12 +245,12 @@ def tensor_split(
                 "tensor_split(): expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional "
                 f"tensor, but got a tensor with {where.layout.ndim} dims"
             )
-        where = where.tolist()  # type: ignore[attr-defined]
+        where = where.tolist()
     if isinstance(where, tuple | list):
         where = integers("tensor_split", "indices", (where,))
     else:
         where = integer("tensor_split", "sections", where)
-    return _tensor_splits[input.layout, where, dim](input)  # type: ignore[no-any-return]
+    return _tensor_splits[input.layout, where, dim](input)
 
 
 def _named_split(name: str, least: int, dim: int, x: Tensor, where: Any) -> tuple[Tensor, ...]:
@@ -303,7 +303,7 @@ _diagonals = PlanTable(_diagonal_plan)
 @view_function
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """``out[..., i] = input[i, i + offset]`` of two dimensions; their diagonal becomes the last dimension."""
-    return _diagonals[input.layout, integer("diagonal", "offset", offset), dim1, dim2](input)  # type: ignore[no-any-return]
+    return _diagonals[input.layout, integer("diagonal", "offset", offset), dim1, dim2](input)
 
 
 def _unfold_plan(x: Layout, dim: int, size: int, step: int) -> Plan:
@@ -336,7 +336,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     Windows may overlap, so that writing into one can show in others.
     """
     dimension, size, step = integers("unfold", "size", (dimension, size, step))
-    return _unfolds[input.layout, dimension, size, step](input)  # type: ignore[no-any-return]
+    return _unfolds[input.layout, dimension, size, step](input)
 
 
 def _as_strided_plan(x: Layout, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Plan:
@@ -361,7 +361,7 @@ def _strided_gradient(g: Tensor, x: Layout, result: Layout, offset: int) -> Tens
 def _ones_like(x: Tensor) -> Tensor:
     from pellucid.tensor import empty_like_layout
 
-    return empty_like_layout(dense(x.layout.shape, x.layout.dtype)).fill_(1)  # type: ignore[attr-defined, no-any-return]
+    return empty_like_layout(dense(x.layout.shape, x.layout.dtype)).fill_(1)
 
 
 def _into_memory_plan(g: Layout, strides: tuple[int, ...], offset: int, length: int) -> Plan:
@@ -401,7 +401,7 @@ def as_strided(
     if start < 0:
         raise RuntimeError(f"as_strided(): Tensor: invalid storage offset {start}")
     _require_inside(input, shape, strides, start)
-    return _as_strideds[input.layout, shape, strides, start - own](input)  # type: ignore[no-any-return]
+    return _as_strideds[input.layout, shape, strides, start - own](input)
 
 
 def _require_inside(x: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], start: int) -> None:

@@ -123,7 +123,7 @@ class Pointwise:
         if found.kind not in self.takes:
             raise NotImplementedError(
                 f"\"{self.kernel}\" not implemented for '{found.scalar_name}': {self.name}() takes "
-                f"{kinds_text(self.takes)} tensors; got {found!r}. Convert the operands first, for example with .float()"
+                f"{kinds_text(self.takes)} tensors; got {found!r}. Convert the operands first, for example by .float()"
             )
         return found
 
@@ -216,11 +216,11 @@ class Pointwise:
         key = (x.layout, *[key_of(y) for y in operands])
         plan = self.writes[key]
         if not native.recorded(x, *operands):
-            return plan(x, *operands)  # type: ignore[no-any-return]
+            return plan(x, *operands)
         entry: Any = self.records[key]
         if entry is None:
-            return plan(x, *operands)  # type: ignore[no-any-return]
-        return in_place(x, lambda: plan(x, *operands), entry, *operands)  # type: ignore[no-any-return]
+            return plan(x, *operands)
+        return in_place(x, lambda: plan(x, *operands), entry, *operands)
 
     def deliver(self, out: Tensor | None, *operands: Any) -> Any:
         """The result, or ``out`` with the result written into it."""
@@ -338,9 +338,8 @@ def broadcast_message(operator: str, shapes: Sequence[tuple[int, ...]]) -> str:
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     d = next(d for d in range(rank) if len({s[d] for s in padded} - {1}) > 1)
-    first, second = [s[d] for s in padded if s[d] != 1][0], [s[d] for s in padded if s[d] != 1][-1]
-    if first == second:
-        second = next(s[d] for s in padded if s[d] not in (1, first))
+    first = next(s[d] for s in padded if s[d] != 1)
+    second = next(s[d] for s in padded if s[d] not in (1, first))
     listed = " and ".join(str(s) for s in shapes)
     return (
         f"{operator}(): The size of tensor a ({first}) must match the size of tensor b ({second}) at non-singleton "
@@ -372,7 +371,7 @@ def unary(
 
     def function(input: Tensor) -> Tensor:
         try:
-            return plans[input.layout](input)  # type: ignore[no-any-return]
+            return plans[input.layout](input)
         except AttributeError:
             require_tensor(input, name)
             raise
@@ -380,11 +379,11 @@ def unary(
     def function_out(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if out is None:
             try:
-                return plans[input.layout](input)  # type: ignore[no-any-return]
+                return plans[input.layout](input)
             except AttributeError:
                 require_tensor(input, name)
                 raise
-        return op.deliver(out, require_tensor(input, name))  # type: ignore[no-any-return]
+        return op.deliver(out, require_tensor(input, name))
 
     def in_place_form(input: Tensor) -> Tensor:
         return op.write(input, input)
@@ -423,7 +422,7 @@ def binary(
     if argument == "exponent":
 
         def function(input: Tensor, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-            return slow(input, exponent, out)  # type: ignore[no-any-return]
+            return slow(input, exponent, out)
 
     else:
 
@@ -431,10 +430,10 @@ def binary(
             if out is None and type(input) is Tensor:
                 kind = type(other)
                 if kind is Tensor:
-                    return plans[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
+                    return plans[input.layout, other.layout](input, other)
                 if kind in fast:
-                    return plans[input.layout, kind](input, other)  # type: ignore[no-any-return]
-            return slow(input, other, out)  # type: ignore[no-any-return]
+                    return plans[input.layout, kind](input, other)
+            return slow(input, other, out)
 
     return _publish(op, function, in_place_binary(op, numbers) if twin else None, doc, publish)
 
@@ -447,11 +446,11 @@ def in_place_binary(op: Pointwise, numbers: str = "second") -> Callable[[Tensor,
         kind = type(other)
         if kind in NUMBERS and numbers != "none":
             if not input.tracked and input.base is None:
-                return writes[input.layout, input.layout, kind](input, input, other)  # type: ignore[no-any-return]
+                return writes[input.layout, input.layout, kind](input, input, other)
         elif kind is Tensor:
             alone = not (input.tracked or other.tracked) and input.base is None and other.base is None
             if alone and (other is input or other.storage is not input.storage):
-                return writes[input.layout, input.layout, other.layout](input, input, other)  # type: ignore[no-any-return]
+                return writes[input.layout, input.layout, other.layout](input, input, other)
         elif numbers == "none":
             require_tensor(other, f"{name}_", "other")
         return op.write(input, input, number_or_tensor(other, f"{name}_", "other", input))
@@ -478,8 +477,8 @@ def infix(op: Pointwise) -> Callable[[Tensor, Any], Any]:
     return forward
 
 
-def reflected(op: Pointwise) -> Callable[[Tensor, Any], Any]:
-    """``other - x``: the number comes first."""
+def reflected(op: Pointwise, commutes: bool = False) -> Callable[[Tensor, Any], Any]:
+    """``other - x``: the number comes first, and ``other`` too unless the order does not matter."""
     plans = op.plans
 
     def backward(self: Tensor, other: Any) -> Any:
@@ -490,7 +489,7 @@ def reflected(op: Pointwise) -> Callable[[Tensor, Any], Any]:
             value = number_or_tensor(other, op.name, "other", self)
         except TypeError:
             return NotImplemented
-        return op(value, self)
+        return op(self, value) if commutes else op(value, self)
 
     return backward
 

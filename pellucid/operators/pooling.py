@@ -77,7 +77,7 @@ def max_pool2d_with_indices(
             f"max_pool2d: pad should be at most half of effective kernel size, but got pad={window.padding}, "
             f"kernel_size={window.kernel} and dilation={window.dilation}"
         )
-    return _max_pool_plans[input.layout, window, bool(ceil_mode)](input)  # type: ignore[no-any-return]
+    return _max_pool_plans[input.layout, window, bool(ceil_mode)](input)
 
 
 @public

@@ -245,7 +245,7 @@ def _build(name: str, node_name: str, a: Layout, b: Layout) -> Plan:
         out = plan(x, y)
         if native.recorded(x, y):
             record(out, x, y)
-        return out  # type: ignore[no-any-return]
+        return out
 
     return recorded
 
@@ -278,11 +278,11 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     """
     try:
         if input.layout.ndim >= 2 and other.layout.ndim >= 2 and out is None:
-            return _matrix_plans[input.layout, other.layout](input, other)  # type: ignore[no-any-return]
+            return _matrix_plans[input.layout, other.layout](input, other)
     except AttributeError:
         _require_tensors("matmul", input=input, other=other)
         raise
-    return deliver(_with_vectors(input, other), out, "matmul")  # type: ignore[no-any-return]
+    return deliver(_with_vectors(input, other), out, "matmul")
 
 
 def _with_vectors(a: Any, b: Any) -> Any:
@@ -314,7 +314,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     for name, x in (("self", input), ("mat2", mat2)):
         if x.layout.ndim != 2:
             raise RuntimeError(f"mm(): {name} must be a matrix, got {shape_text(x.layout.shape)}; see matmul for batches")
-    return deliver(_mm_plans[input.layout, mat2.layout](input, mat2), out, "mm")  # type: ignore[no-any-return]
+    return deliver(_mm_plans[input.layout, mat2.layout](input, mat2), out, "mm")
 
 
 @both
@@ -334,7 +334,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
             f"{input.layout.shape[2]}] but got: {list(mat2.layout.shape[:2])} (operands {shape_text(input.layout.shape)} "
             f"and {shape_text(mat2.layout.shape)})"
         )
-    return deliver(_times_matrices(input, mat2), out, "bmm")  # type: ignore[no-any-return]
+    return deliver(_times_matrices(input, mat2), out, "bmm")
 
 
 def _matmul_operator(self: Tensor, other: Any) -> Any:

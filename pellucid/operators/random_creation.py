@@ -98,10 +98,10 @@ randn = _standard(
 
 def _bound(operator: str, name: str, value: Any) -> int:
     if isinstance(value, Tensor):
-        value = value.item()  # type: ignore[attr-defined]
+        value = value.item()
     if isinstance(value, float | complex | str) or not hasattr(value, "__index__"):
         raise TypeError(f"{operator}(): argument '{name}' must be int, not {type(value).__name__}")
-    return value.__index__()  # type: ignore[no-any-return]
+    return value.__index__()
 
 
 @public
@@ -227,7 +227,7 @@ def normal(
         made = normal_like(mean, std, stream_of("normal", generator))
         if out is None:
             return made
-        return into("normal", out, made.layout, None).copy_(made)  # type: ignore[attr-defined,no-any-return]
+        return into("normal", out, made.layout, None).copy_(made)
     if size is None:
         raise TypeError(
             f"normal() received an invalid combination of arguments - got ({type(mean).__name__}, "

@@ -60,7 +60,7 @@ def _fill(name: str, x: Tensor, draw: Draw) -> Tensor:
         x.storage.version += 1
 
     record = _recorders[name, layout] if x.tracked or x.base is not None else None
-    return in_place(x, write, record)  # type: ignore[no-any-return]
+    return in_place(x, write, record)
 
 
 # -- distributions ------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def bernoulli(
     if p is None and not layout.dtype.is_floating_point:
         raise NotImplementedError(f"bernoulli(): chances must be floating point, not {layout.dtype!r}")
     stream.bernoulli(array_of(made), array_of(input) if p is None else float(p))
-    return deliver(_recorded("BernoulliBackward0", made, input), out, "bernoulli")  # type: ignore[no-any-return]
+    return deliver(_recorded("BernoulliBackward0", made, input), out, "bernoulli")
 
 
 method(bernoulli)
@@ -212,7 +212,7 @@ def multinomial(
     made = empty_like_layout(dense((*layout.shape[:-1], max(num_samples, 0)), int64))
     stream = stream_of("multinomial", generator)
     stream.multinomial(array_of(made), array_of(input), bool(replacement))
-    return deliver(made, out, "multinomial")  # type: ignore[no-any-return]
+    return deliver(made, out, "multinomial")
 
 
 # -- normal numbers with tensors as mean or std -------------------------------------------------------------------
@@ -237,7 +237,7 @@ def normal_like(mean: Any, std: Any, stream: Any) -> Tensor:
     made: Any = empty_like_layout(dense(shape, tensors[0].layout.dtype))
     stream.normal(array_of(made))
     spread = made.mul_(_detached(std)).add_(_detached(mean))
-    return _recorded("NormalBackward3", spread, *tensors) if len(tensors) == 1 else spread  # type: ignore[no-any-return]
+    return _recorded("NormalBackward3", spread, *tensors) if len(tensors) == 1 else spread
 
 
 def _detached(value: Any) -> Any:

@@ -158,7 +158,7 @@ def __repr__(self: Tensor, *, tensor_contents: str | None = None) -> str:
 
 def __format__(self: Tensor, spec: str) -> str:
     if self.layout.ndim == 0:
-        return item(self).__format__(spec)  # type: ignore[no-any-return]
+        return item(self).__format__(spec)
     return object.__format__(self, spec)
 
 
@@ -173,13 +173,13 @@ def __contains__(self: Tensor, element: Any) -> bool:
 def __iter__(self: Tensor) -> Iterator[Tensor]:
     if self.layout.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(self.unbind(0))  # type: ignore[attr-defined]
+    return iter(self.unbind(0))
 
 
 def __reversed__(self: Tensor) -> Tensor:
     if self.layout.ndim == 0:
         return self
-    return self.flip(0)  # type: ignore[attr-defined,no-any-return]
+    return self.flip(0)
 
 
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -190,7 +190,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "Use clone() or detach()."
         )
     if id(self) in memo:
-        return memo[id(self)]  # type: ignore[no-any-return]
+        return memo[id(self)]
     storage = memo.get(id(self.storage))
     if storage is None:
         storage = native.alloc(self.storage.nbytes)

@@ -106,7 +106,7 @@ def sum(
         if isinstance(input, Tensor):
             raise
         not_tensor("sum", input)
-    return result if out is None else deliver(result, out, "sum")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "sum")
 
 
 def _mean_plan(x: Layout, dim: Dims, keepdim: bool, dtype: DType | None) -> Plan:
@@ -142,7 +142,7 @@ def mean(
         RuntimeError: integers and booleans without a ``dtype=`` that can hold a mean.
     """
     result = _table(_means, "mean", input, hashable(dim), keepdim, dtype)
-    return result if out is None else deliver(result, out, "mean")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "mean")
 
 
 def _table(plans: PlanTable, operator: str, input: Any, *arguments: Any) -> Any:
@@ -176,7 +176,7 @@ def nansum(
 ) -> Tensor:
     """Sums in which a NaN counts as 0."""
     result = _table(_nansums, "nansum", input, hashable(dim), keepdim, dtype)
-    return result if out is None else deliver(result, out, "nansum")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "nansum")
 
 
 @both
@@ -193,7 +193,7 @@ def nanmean(
     x: Any = input
     counted = (x == x).sum(dim, keepdim)
     result = nansum(input, dim, keepdim, dtype=dtype) / counted
-    return result if out is None else deliver(result, out, "nanmean")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "nanmean")
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def prod(
 ) -> Tensor:  # fmt: skip
     """Products over one dimension or all: ``out[i] = prod_j input[i,j]``. Integers and booleans give int64."""
     result = _table(_prods, "prod", input, dim, keepdim, dtype)
-    return result if out is None else deliver(result, out, "prod")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "prod")
 
 
 # -- tests and counts -------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor |
     if not isinstance(input, Tensor):
         not_tensor("all", input)
     result = _tests["all", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "all")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "all")
 
 
 @both
@@ -286,7 +286,7 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor |
     if not isinstance(input, Tensor):
         not_tensor("any", input)
     result = _tests["any", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "any")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "any")
 
 
 def _count_plan(x: Layout, dim: Dims) -> Plan:
@@ -304,4 +304,4 @@ _counts = PlanTable(_count_plan)
 @both
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     """How many cells differ from zero, as int64."""
-    return _table(_counts, "count_nonzero", input, hashable(dim))  # type: ignore[no-any-return]
+    return _table(_counts, "count_nonzero", input, hashable(dim))

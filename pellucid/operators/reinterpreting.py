@@ -68,7 +68,7 @@ def view_as_dtype(x: Tensor, dtype: Any) -> Tensor:
     """The bytes of ``x`` read as another dtype; the last dimension grows or shrinks with the size of a cell."""
     dtype = require_dtype(dtype, "view")
     misplaced = (x.ptr - x.storage.ptr) % dtype.itemsize != 0
-    return _as_dtypes[x.layout, dtype, misplaced](x)  # type: ignore[no-any-return]
+    return _as_dtypes[x.layout, dtype, misplaced](x)
 
 
 # -- complex numbers --------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ _view_as_reals, _view_as_complexes, _parts = map(PlanTable, (_view_as_real_plan,
 @view_function
 def view_as_real(input: Tensor) -> Tensor:
     """A complex tensor as real numbers: a last dimension holds the real and the imaginary part."""
-    return _view_as_reals[input.layout](input)  # type: ignore[no-any-return]
+    return _view_as_reals[input.layout](input)
 
 
 @view_function
@@ -144,13 +144,13 @@ def view_as_complex(input: Tensor) -> Tensor:
         RuntimeError: the pairs do not lie side by side, or not at even places.
     """
     misplaced = (input.ptr - input.storage.ptr) % (2 * input.layout.dtype.itemsize) != 0
-    return _view_as_complexes[input.layout, misplaced](input)  # type: ignore[no-any-return]
+    return _view_as_complexes[input.layout, misplaced](input)
 
 
 @view_function
 def real(input: Tensor) -> Tensor:
     """The real parts, a view; real tensors are returned as they are."""
-    return _parts[input.layout, "real"](input)  # type: ignore[no-any-return]
+    return _parts[input.layout, "real"](input)
 
 
 @view_function
@@ -160,7 +160,7 @@ def imag(input: Tensor) -> Tensor:
     Raises:
         RuntimeError: the tensor is not complex.
     """
-    return _parts[input.layout, "imag"](input)  # type: ignore[no-any-return]
+    return _parts[input.layout, "imag"](input)
 
 
 def _set_part(name: str) -> Any:

@@ -66,7 +66,7 @@ def repeat(input: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     if repeats is None and not sizes:
         raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
     counts = integers("repeat", "repeats", sizes if repeats is None else (repeats,))
-    return _repeats[input.layout, counts](input)  # type: ignore[no-any-return]
+    return _repeats[input.layout, counts](input)
 
 
 def tile(input: Tensor, dims: Any) -> Tensor:
@@ -100,27 +100,27 @@ def repeat_interleave(
     if repeats is None:
         return _places(input, output_size)
     if dim is None:
-        input, dim = input.flatten(), 0  # type: ignore[attr-defined]
+        input, dim = input.flatten(), 0
     d = wrap_dim("repeat_interleave", dim, input.layout.ndim)
     if input.layout.ndim == 0:
-        input = input.reshape(1)  # type: ignore[attr-defined]
+        input = input.reshape(1)
     if isinstance(repeats, Tensor) and (repeats.layout.numel != 1 or repeats.layout.ndim == 1):
         counts = repeats
         if counts.layout.ndim == 0 or counts.layout.numel == 1:
-            counts = counts.reshape(1).expand(input.layout.shape[d])  # type: ignore[attr-defined]
+            counts = counts.reshape(1).expand(input.layout.shape[d])
         elif counts.layout.numel != input.layout.shape[d]:
             raise RuntimeError(
                 "repeat_interleave(): repeats must have the same size as input along dim, but got repeats.size(0) = "
                 f"{counts.layout.numel} and input.size({d}) = {input.layout.shape[d]}"
             )
-        return input.index_select(d, _places(counts, output_size))  # type: ignore[attr-defined,no-any-return]
+        return input.index_select(d, _places(counts, output_size))
     (count,) = integers("repeat_interleave", "repeats", (repeats,))
     if count < 0:
         raise RuntimeError(f"repeat_interleave(): Repeats must be non-negative, but got {count}")
     _require_size(count * input.layout.shape[d], output_size)
     shape = [*input.layout.shape[: d + 1], count, *input.layout.shape[d + 1 :]]
-    spread: Any = input.unsqueeze(d + 1).expand(shape)  # type: ignore[attr-defined]
-    return spread.contiguous().flatten(d, d + 1)  # type: ignore[no-any-return]
+    spread: Any = input.unsqueeze(d + 1).expand(shape)
+    return spread.contiguous().flatten(d, d + 1)
 
 
 def _places(counts: Tensor, output_size: int | None) -> Tensor:

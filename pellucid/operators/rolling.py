@@ -106,8 +106,8 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
                 else f"roll(): shifts and dimensions must align. shifts: {len(by)}, dims:{len(along)}"
             )  # fmt: skip
         if not layout.contiguous:
-            return roll(input.contiguous(), by)  # type: ignore[attr-defined]
-    return _rolls[input.layout, by, along](input)  # type: ignore[no-any-return]
+            return roll(input.contiguous(), by)
+    return _rolls[input.layout, by, along](input)
 
 
 def _numbers(name: str, value: Any) -> tuple[int, ...]:

@@ -116,26 +116,26 @@ def _scanned(plans: PlanTable, name: str, input: Any, *arguments: Any) -> Any:
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running sums along ``dim``: ``out[i,j] = sum_{k<=j} input[i,k]``. Integers and booleans give int64."""
     dtype = out.dtype if dtype is None and out is not None else dtype
-    return deliver(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")  # type: ignore[no-any-return]
+    return deliver(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")
 
 
 @both
 def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running products along ``dim``: ``out[i,j] = prod_{k<=j} input[i,k]``. Integers and booleans give int64."""
     dtype = out.dtype if dtype is None and out is not None else dtype
-    return deliver(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")  # type: ignore[no-any-return]
+    return deliver(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")
 
 
 @method
 def cumsum_(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """In-place form of `cumsum`."""
-    return input.copy_(cumsum(input, dim, dtype=dtype or input.dtype))  # type: ignore[attr-defined, no-any-return]
+    return input.copy_(cumsum(input, dim, dtype=dtype or input.dtype))
 
 
 @method
 def cumprod_(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """In-place form of `cumprod`."""
-    return input.copy_(cumprod(input, dim, dtype=dtype or input.dtype))  # type: ignore[attr-defined, no-any-return]
+    return input.copy_(cumprod(input, dim, dtype=dtype or input.dtype))
 
 
 # -- extremes ---------------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _log_gradient(dim: int, grad: Any, x: Any, result: Any) -> Any:
 @both
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
     """Running ``log(sum(exp(x)))`` along ``dim``, without overflow."""
-    return deliver(_scanned(_logs, "logcumsumexp", input, dim), out, "logcumsumexp")  # type: ignore[no-any-return]
+    return deliver(_scanned(_logs, "logcumsumexp", input, dim), out, "logcumsumexp")
 
 
 # -- differences ------------------------------------------------------------------------------------------------------
@@ -265,11 +265,11 @@ def diff(
                 f"diff(): diff expects {what} to have as many dimensions as input, got {own.ndim} and {x.ndim}"
             )
     if n == 0:
-        return deliver(x.clone(), out, "diff")  # type: ignore[no-any-return]
+        return deliver(x.clone(), out, "diff")
     pieces = [t for t in (prepend, x, append) if t is not None]
     x = cat(pieces, dim) if len(pieces) > 1 else x
     for _ in range(n):
         length = max(x.shape[dim] - 1, 0)
         first, second = x.narrow(dim, 0, length), x.narrow(dim, x.shape[dim] - length, length)
         x = (second != first) if x.dtype is bool_ else second - first
-    return deliver(x, out, "diff")  # type: ignore[no-any-return]
+    return deliver(x, out, "diff")

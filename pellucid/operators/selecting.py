@@ -113,7 +113,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     themselves.
     """
     op, bounds = _clamp_form(input, min, max)
-    return op.deliver(out, input, *bounds)  # type: ignore[no-any-return]
+    return op.deliver(out, input, *bounds)
 
 
 @method
@@ -135,13 +135,13 @@ def _bound_name(kind: str) -> Callable[[Operand, Operand], str]:
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
     """`clamp` with a lower bound only."""
     bound = number_or_tensor(min, "clamp_min", "min", require_tensor(input, "clamp_min"))
-    return _lower.deliver(out, input, bound)  # type: ignore[no-any-return]
+    return _lower.deliver(out, input, bound)
 
 
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     """`clamp` with an upper bound only."""
     bound = number_or_tensor(max, "clamp_max", "max", require_tensor(input, "clamp_max"))
-    return _upper.deliver(out, input, bound)  # type: ignore[no-any-return]
+    return _upper.deliver(out, input, bound)
 
 
 _lower = Pointwise("clamp_min", _at_least, SAME, node_name=_bound_name("Min"), refuse=_refuse_clamp)
@@ -200,7 +200,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
         return _choices[condition.layout, input.layout, other.layout](condition, input, other)
     require_tensor(condition, "where", "condition")
     if input is None and other is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+        return condition.nonzero(as_tuple=True)
     a = number_or_tensor(input, "where", "input", other)
     return _where.deliver(out, condition, a, number_or_tensor(other, "where", "other", input))
 
@@ -232,7 +232,9 @@ class MaskedFill(Pointwise):
                     f"{value.ndim} dimension(s): use where() for one value per cell"
                 )
             if not can_cast(value.dtype, x.dtype) and value.dtype.is_complex:
-                raise RuntimeError(f"value cannot be converted to type {x.dtype.scalar_name} without losing its imaginary part")
+                raise RuntimeError(
+                    f"value cannot be converted to type {x.dtype.scalar_name} without losing its imaginary part"
+                )
         return x.dtype
 
     def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
@@ -255,10 +257,10 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         RuntimeError: the mask is not boolean; a value tensor with dimensions.
     """
     if type(value) in NUMBERS and type(mask) is Tensor and type(input) is Tensor:
-        return _fills[input.layout, mask.layout, type(value)](input, mask, value)  # type: ignore[no-any-return]
+        return _fills[input.layout, mask.layout, type(value)](input, mask, value)
     require_tensor(input, "masked_fill")
     require_tensor(mask, "masked_fill", "mask")
-    return _masked_fill(input, mask, number_or_tensor(value, "masked_fill", "value", input))  # type: ignore[no-any-return]
+    return _masked_fill(input, mask, number_or_tensor(value, "masked_fill", "value", input))
 
 
 @method
@@ -307,8 +309,9 @@ copied_sign = binary(
 def _finite(x: Expr, nan: Expr, high: Expr, low: Expr) -> Expr:
     if x.dtype.is_complex:
         part = x.dtype.to_real()
-        parts = [_finite(E.unary(p, x, part), *(E.unary("real", e, part) for e in (nan, high, low))) for p in ("real", "imag")]
-        return E.node("complex", tuple(parts), x.dtype)
+        numbers = [E.unary("real", e, part) for e in (nan, high, low)]
+        parts = tuple(_finite(E.unary(name, x, part), *numbers) for name in ("real", "imag"))
+        return E.node("complex", parts, x.dtype)
     if not x.dtype.is_floating_point:
         return x
     x = select(x.equals(float("inf")), high, select(x.equals(float("-inf")), low, x))
@@ -340,7 +343,7 @@ def nan_to_num(
     out: Tensor | None = None,
 ) -> Tensor:
     """Numbers in place of NaN (0), inf (the largest of the dtype) and -inf (the lowest)."""
-    return _nan_to_num.deliver(out, input, *_finite_numbers(input, nan, posinf, neginf))  # type: ignore[no-any-return]
+    return _nan_to_num.deliver(out, input, *_finite_numbers(input, nan, posinf, neginf))
 
 
 @method

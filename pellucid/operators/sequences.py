@@ -28,7 +28,7 @@ from pellucid.tensor import Tensor, array_of, empty_like_layout
 def _number(operator: str, argument: str, value: Any) -> Any:
     """A Python number from a number or a tensor of one element."""
     if isinstance(value, Tensor):
-        return value.item()  # type: ignore[attr-defined]
+        return value.item()
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, bool | int | float | complex):
@@ -72,7 +72,7 @@ def arange(
     """
     if len(args) == 1 and type(args[0]) is int and args[0] >= 0 and dtype is out is start is step is end is device:
         if default_device() is CPU and not (layout or requires_grad or pin_memory):
-            return _counts[args[0]](0, 1)  # type: ignore[no-any-return]
+            return _counts[args[0]](0, 1)
     first, last, by = _arange_bounds(args, start, end, step)
     whole = isinstance(first, int) and isinstance(last, int) and isinstance(by, int)
     if dtype is None:
@@ -197,7 +197,7 @@ def _steps(operator: str, steps: Any) -> int:
     count = steps.__index__()
     if count < 0:
         raise RuntimeError(f"{operator}(): number of steps must be non-negative, but it is {count}")
-    return count  # type: ignore[no-any-return]
+    return count
 
 
 def _real_spaced(first: Any, last: Any, target: Layout, base: float | None) -> Tensor:
@@ -208,7 +208,7 @@ def _real_spaced(first: Any, last: Any, target: Layout, base: float | None) -> T
     end = last if target.numel > 1 else first
     powers = base is not None
     plan = _linspaces[target, powers]
-    return plan(float(first), float(end), float(step), float(base or 0.0))  # type: ignore[no-any-return]
+    return plan(float(first), float(end), float(step), float(base or 0.0))
 
 
 def _complex_spaced(first: Any, last: Any, target: Layout, base: float | None) -> Tensor:

@@ -106,7 +106,7 @@ def __getitem__(x: Tensor, index: Any) -> Tensor:
     """
     kind = type(index)
     if kind is int:
-        return _basics[x.layout, index](x)  # type: ignore[no-any-return]
+        return _basics[x.layout, index](x)
     if kind is tuple:
         key: list[Any] = [x.layout]
         for item in index:
@@ -118,11 +118,11 @@ def __getitem__(x: Tensor, index: Any) -> Tensor:
             else:
                 break
         else:
-            return _basics[tuple(key)](x)  # type: ignore[no-any-return]
+            return _basics[tuple(key)](x)
     elif kind is slice:
-        return _basics[x.layout, _slice_key(index)](x)  # type: ignore[no-any-return]
+        return _basics[x.layout, _slice_key(index)](x)
     elif index is None or index is ...:
-        return _basics[x.layout, index](x)  # type: ignore[no-any-return]
+        return _basics[x.layout, index](x)
     target, dims, indices, _ = located(x, index)
     return take_cells(target, dims, indices) if dims else target
 
@@ -325,20 +325,20 @@ def __setitem__(x: Tensor, index: Any, value: Any) -> None:
     if not isinstance(value, Tensor):
         if mask is not None:
             rest = target.layout.ndim - dims[-1] - 1
-            target.masked_fill_(view(mask, *mask.layout.shape, *(1,) * rest), value)  # type: ignore[attr-defined]
+            target.masked_fill_(view(mask, *mask.layout.shape, *(1,) * rest), value)
         elif dims:
             put(target, dims, indices, value, False)
         else:
-            target.fill_(value)  # type: ignore[attr-defined]
+            target.fill_(value)
         return
     shape = value.layout.shape
     leading = next((k for k, n in enumerate(shape) if n != 1), len(shape))
     if leading:
-        value = value.reshape(shape[leading:])  # type: ignore[attr-defined]
+        value = value.reshape(shape[leading:])
     if dims:
         put(target, dims, indices, value, False)
     else:
-        target.copy_(value)  # type: ignore[attr-defined]
+        target.copy_(value)
 
 
 @method

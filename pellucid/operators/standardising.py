@@ -269,5 +269,5 @@ def layer_norm(
     w, b = None if weight is None else weight.layout, None if bias is None else bias.layout
     plan = layers["layer_norm", input.layout, tuple(normalized_shape), w, b, eps]
     if weight is None:
-        return plan(input)[0] if bias is None else plan(input, bias)[0]  # type: ignore[no-any-return]
-    return plan(input, weight)[0] if bias is None else plan(input, weight, bias)[0]  # type: ignore[no-any-return]
+        return plan(input)[0] if bias is None else plan(input, bias)[0]
+    return plan(input, weight)[0] if bias is None else plan(input, weight, bias)[0]

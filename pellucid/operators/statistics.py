@@ -129,7 +129,7 @@ def var(
         RuntimeError: the cells are integers.
     """
     result = _spread("var", input, dim, unbiased, keepdim, correction)
-    return result if out is None else deliver(result, out, "var")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "var")
 
 
 @both
@@ -143,7 +143,7 @@ def std(
         RuntimeError: the cells are integers.
     """
     result = _spread("std", input, dim, unbiased, keepdim, correction)
-    return result if out is None else deliver(result, out, "std")  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, "std")
 
 
 @both
@@ -173,5 +173,5 @@ def _with_mean(name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, co
     if input.tracked or input.layout.dtype.is_complex:
         spread = _spread(name, input, dim, unbiased, keepdim, correction)
         dims = None if isinstance(dim, bool) else dim
-        return spread, input.mean(dims, keepdim)  # type: ignore[attr-defined]
+        return spread, input.mean(dims, keepdim)
     return _spread(f"{name}_mean", input, dim, unbiased, keepdim, correction)

@@ -109,19 +109,19 @@ def view(input: Tensor, *shape: Any, size: Sequence[int] | None = None, dtype: D
             break
     else:
         if shape:
-            return _views[input.layout, shape](input)  # type: ignore[no-any-return]
+            return _views[input.layout, shape](input)
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], DType)):
         return view_as_dtype(input, dtype or shape[0])
     if size is None and not shape:
         raise TypeError("view(): give the sizes, as in x.view(2, -1), or a dtype")
     wanted = integers("view", "size", shape or (size,))
-    return _views[input.layout, wanted](input)  # type: ignore[no-any-return]
+    return _views[input.layout, wanted](input)
 
 
 @method
 def view_as(input: Tensor, other: Tensor) -> Tensor:
     """``input.view(other.shape)``."""
-    return _views[input.layout, tuple(other.layout.shape)](input)  # type: ignore[no-any-return]
+    return _views[input.layout, tuple(other.layout.shape)](input)
 
 
 @view_function
@@ -137,13 +137,13 @@ def reshape(input: Tensor, *sizes: Any, shape: Sequence[int] | None = None) -> T
         if type(n) is not int:
             sizes = integers("reshape", "shape", sizes)
             break
-    return _reshapes[input.layout, sizes](input)  # type: ignore[no-any-return]
+    return _reshapes[input.layout, sizes](input)
 
 
 @method
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """``input.reshape(other.shape)``."""
-    return _reshapes[input.layout, tuple(other.layout.shape)](input)  # type: ignore[no-any-return]
+    return _reshapes[input.layout, tuple(other.layout.shape)](input)
 
 
 def _flatten_plan(x: Layout, start_dim: int, end_dim: int) -> Plan:
@@ -166,7 +166,7 @@ _flattens = PlanTable(_flatten_plan)
 @view_function
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions ``start_dim`` to ``end_dim`` read as one: a view if there is one, else a copy."""
-    return _flattens[input.layout, start_dim, end_dim](input)  # type: ignore[no-any-return]
+    return _flattens[input.layout, start_dim, end_dim](input)
 
 
 @view_function
@@ -198,7 +198,7 @@ _unflattens = PlanTable(_unflatten_plan)
 @view_function
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Dimension ``dim`` read as several of ``sizes`` (one may be -1)."""
-    return _unflattens[input.layout, dim, integers("unflatten", "sizes", (sizes,))](input)  # type: ignore[no-any-return]
+    return _unflattens[input.layout, dim, integers("unflatten", "sizes", (sizes,))](input)
 
 
 # -- another order ----------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def permute(input: Tensor, *order: Any, dims: Sequence[int] | None = None) -> Te
         if type(d) is not int:
             order = integers("permute", "dims", order)
             break
-    return _permutes[input.layout, order](input)  # type: ignore[no-any-return]
+    return _permutes[input.layout, order](input)
 
 
 def _transpose_plan(x: Layout, dim0: int, dim1: int) -> Plan:
@@ -253,7 +253,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged: ``out[j,i] = input[i,j]``."""
     if type(dim0) is not int or type(dim1) is not int:
         dim0, dim1 = integers("transpose", "dim", (dim0, dim1))
-    return _transposes[input.layout, dim0, dim1](input)  # type: ignore[no-any-return]
+    return _transposes[input.layout, dim0, dim1](input)
 
 
 @view_function
@@ -282,7 +282,7 @@ _ts = PlanTable(_t_plan)
 @view_function
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; tensors with fewer dimensions as they are."""
-    return _ts[input.layout](input)  # type: ignore[no-any-return]
+    return _ts[input.layout](input)
 
 
 _reversals = PlanTable(lambda x: _permuted_plan("PermuteBackward0", x, range(x.ndim)[::-1]))
@@ -298,7 +298,7 @@ def _matrix_transpose(x: Tensor, caller: str) -> Tensor:
 
 
 def _conjugated(x: Tensor) -> Tensor:
-    return x.conj() if x.layout.dtype.is_complex else x  # type: ignore[attr-defined, no-any-return]
+    return x.conj() if x.layout.dtype.is_complex else x
 
 
 @view_function
@@ -349,7 +349,7 @@ _movedims = PlanTable(_movedim_plan)
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions ``source`` moved to the places ``destination``; the others keep their order."""
     key = (input.layout, integers("movedim", "source", (source,)), integers("movedim", "destination", (destination,)))
-    return _movedims[key](input)  # type: ignore[no-any-return]
+    return _movedims[key](input)
 
 
 @view_function
@@ -380,7 +380,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without dimensions of size 1: all of them, or those that ``dim`` names."""
     if dim is not None and type(dim) is not int:
         dim = integers("squeeze", "dim", (dim,)) if isinstance(dim, Sequence) else integer("squeeze", "dim", dim)
-    return _squeezes[input.layout, dim](input)  # type: ignore[no-any-return]
+    return _squeezes[input.layout, dim](input)
 
 
 def _unsqueeze_plan(x: Layout, dim: int) -> Plan:
@@ -396,4 +396,4 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 at place ``dim``."""
     if type(dim) is not int:
         dim = integer("unsqueeze", "dim", dim)
-    return _unsqueezes[input.layout, dim](input)  # type: ignore[no-any-return]
+    return _unsqueezes[input.layout, dim](input)

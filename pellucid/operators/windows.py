@@ -182,12 +182,12 @@ _fold_plans = PlanTable(_fold_plan)
 
 def unfold_windows(x: Tensor, window: Window) -> Tensor:
     """(N, C, H, W) -> (N, C, kernel rows, kernel columns, positions down, positions across)."""
-    return _unfold_plans[x.layout, window](x)  # type: ignore[no-any-return]
+    return _unfold_plans[x.layout, window](x)
 
 
 def fold_windows(x: Tensor, size: Pair, window: Window) -> Tensor:
     """The transpose of ``unfold_windows``: windows are added where they lay in an input of ``size``."""
-    return _fold_plans[x.layout, size, window](x)  # type: ignore[no-any-return]
+    return _fold_plans[x.layout, size, window](x)
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
@@ -206,7 +206,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
         return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
     windows = unfold_windows(input, window)
     n, c, rows, columns, down, across = windows.shape
-    return windows.view(n, c * rows * columns, down * across)  # type: ignore[attr-defined]
+    return windows.view(n, c * rows * columns, down * across)
 
 
 def fold(

@@ -126,4 +126,4 @@ class Optimizer:
 def _like_parameter(name: str, value: Any, p: Tensor) -> Any:
     if not isinstance(value, Tensor):
         return deepcopy(value)
-    return value.clone() if name == "step" else value.to(p.layout.dtype).clone()  # type: ignore[attr-defined]
+    return value.clone() if name == "step" else value.to(p.layout.dtype).clone()

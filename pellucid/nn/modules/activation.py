@@ -20,7 +20,7 @@ class _Activation(Module):
         return {name: getattr(self, name) for name in self.names}
 
     def forward(self, input: Tensor) -> Tensor:
-        return getattr(F, self.function)(input, **self.options())  # type: ignore[attr-defined, no-any-return]
+        return getattr(F, self.function)(input, **self.options())
 
     def extra_repr(self) -> str:
         shown = {k: v for k, v in self.options().items() if k != "inplace"}

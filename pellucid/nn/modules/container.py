@@ -55,7 +55,7 @@ class _Listed(Module):
     def pop(self, key: int) -> Module:
         module = self[key]  # type: ignore[index]
         del self[key]
-        return module  # type: ignore[no-any-return]
+        return module
 
 
 class Sequential(_Listed):

@@ -234,7 +234,7 @@ class Module:
             module = getattr(module, name)
             if not isinstance(module, Module):
                 raise AttributeError(f"`{name}` is not an nn.Module")
-        return module  # type: ignore[no-any-return]
+        return module
 
     def get_parameter(self, target: str) -> Parameter:
         return self._get_member(target, Parameter, "an nn.Parameter")
@@ -273,7 +273,7 @@ class Module:
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         for p in self.parameters():
-            p.requires_grad_(requires_grad)  # type: ignore[attr-defined]
+            p.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -282,8 +282,8 @@ class Module:
                 if set_to_none:
                     p.gradient = None
                 else:
-                    p.gradient = p.gradient.detach()  # type: ignore[attr-defined]
-                    p.gradient.zero_()  # type: ignore[attr-defined]
+                    p.gradient = p.gradient.detach()
+                    p.gradient.zero_()
 
     def _apply(self: M, fn: Callable[[Tensor], Tensor]) -> M:
         """Every parameter (in place: optimisers hold it), its gradient and every buffer through ``fn``."""
@@ -310,13 +310,13 @@ class Module:
 
         def convert(t: Tensor) -> Tensor:
             if t.layout.dtype.is_floating_point or t.layout.dtype.is_complex:
-                return t.to(*args, **named)  # type: ignore[attr-defined, no-any-return]
-            return t.to(*kept, **others) if kept or others else t  # type: ignore[attr-defined, no-any-return]
+                return t.to(*args, **named)
+            return t.to(*kept, **others) if kept or others else t
 
         return self._apply(convert)
 
     def type(self: M, dst_type: DType) -> M:
-        return self._apply(lambda t: t.to(dst_type))  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.to(dst_type))
 
     def _float_to(self: M, name: str) -> M:
         return self._apply(lambda t: getattr(t, name)() if t.layout.dtype.is_floating_point else t)
@@ -334,10 +334,10 @@ class Module:
         return self._float_to("bfloat16")
 
     def cpu(self: M) -> M:
-        return self._apply(lambda t: t.cpu())  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.cpu())
 
     def cuda(self: M, device: Any = None) -> M:
-        return self._apply(lambda t: t.cuda(device))  # type: ignore[attr-defined]
+        return self._apply(lambda t: t.cuda(device))
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -444,7 +444,7 @@ def _load_value(target: Tensor, value: Tensor, assign: bool) -> None:
     if assign:
         _replace_memory(target, value)
     else:
-        target.copy_(value)  # type: ignore[attr-defined]
+        target.copy_(value)
 
 
 def _add_hook(hooks: OrderedDict[int, Any], hook: Any, prepend: bool) -> RemovableHandle:

@@ -35,7 +35,7 @@ def drawn_seed(generator: Any = None) -> int:
     """A seed from the generator (the default one, if None): one 64-bit draw."""
     from pellucid.operators.creation import empty
 
-    return int(empty((), dtype=int64).random_(generator=generator).item())  # type: ignore[attr-defined]
+    return int(empty((), dtype=int64).random_(generator=generator).item())
 
 
 def _own_generator(generator: Any) -> Any:
