@@ -21,7 +21,7 @@ class Tensor:
     ``ptr`` is the address of the first cell. ``tracked`` says that gradients flow to it; ``node`` is the call that
     made it (None for a leaf) and ``output_nr`` which of its results it is; ``gradient`` is what ``grad`` shows;
     ``base`` is the tensor that a view was taken from (never itself a view), and ``seen`` the storage's version at
-    which the view's ``node`` was right (-1: the view was made while gradients were off).
+    which the view's ``node`` was right (-1 - that version: the view was made while gradients were off).
     """
 
     __slots__ = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pellucid.autograd import function, functional, graph
 from pellucid.autograd import methods as methods  # gives Tensor its methods
+from pellucid.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from pellucid.autograd.engine import backward, grad
 from pellucid.autograd.function import Function
 from pellucid.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -15,6 +16,7 @@ __all__ = [
     "GradcheckError",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "function",
     "functional",
@@ -25,5 +27,6 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from sys import getrefcount
 from typing import Any
 
-from pellucid.autograd import hooks
+from pellucid.autograd import anomaly, hooks
 from pellucid.autograd.fresh import copied, ones, zeros
 from pellucid.autograd.graph import Edge, Node
 from pellucid.autograd.inplace import clones, stacked
@@ -67,6 +67,7 @@ def run(
     heap: list[int] = []
     waiting: dict[int, tuple[Node, list[Any]]] = {}
     late: dict[int, tuple[Any, Any]] = {}  # by id: leaves whose gradient is handed over when it is complete
+    checking = anomaly.checking()
     steal = wanted is None and not create_graph and not hooks.of_leaves
 
     def send(edges: Iterable[Edge], results: Sequence[Any]) -> None:
@@ -107,6 +108,8 @@ def run(
                 if node not in wanted.needed:
                     continue
             results = node.pattern.rule.backward(node, grads)
+            if checking:
+                anomaly.check(node, results)
             if node_hooks is not None:
                 results = node_hooks.after(results, grads)
             if not keep_graph:

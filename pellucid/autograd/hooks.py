@@ -68,7 +68,7 @@ class NodeHooks:
         for k, where in self.retained.items():
             t = where()
             if t is not None and grads[k] is not None:
-                t.gradient = shared(grads[k]) if t.gradient is None else t.gradient + grads[k]
+                t.gradient = grads[k].clone() if t.gradient is None else t.gradient + grads[k]
 
     def after(self, results: Sequence[Any], grads: list[Any]) -> Sequence[Any]:
         for hook in tuple(self.post.values()):

@@ -32,9 +32,7 @@ def in_place(x: Any, write: Callable[[], Any], record: Record | None, *operands:
         write()
         return x
     dtype = x.layout.dtype
-    base = x.base
-    constant = base is not None and x.seen == -1 and base.tracked  # a view that the graph knows nothing of
-    if not (native.recorded(x, *operands) or constant) or not (dtype.is_floating_point or dtype.is_complex):
+    if not native.recorded(x, *operands) or not (dtype.is_floating_point or dtype.is_complex):
         write()
         note_write(x.storage)
         return x
@@ -102,7 +100,7 @@ def _rehang(x: Any, node: Node) -> None:
 def _require_writable(x: Any) -> None:
     base = x.base
     if base is not None:
-        if x.seen == -1:
+        if x.seen < 0:
             _refuse(
                 "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
                 "this use case is ambiguous and error-prone, it is forbidden. Make the view and write to it either "

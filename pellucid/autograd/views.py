@@ -100,14 +100,26 @@ _placings = PlanTable(_placing_plan)
 def refresh(view: Any) -> None:
     """Called when a view is used whose memory was written since: its gradient goes to the base as it is now.
 
-    Views made under ``no_grad`` stay constants.
+    A view made under ``no_grad`` has no node; if its base needs a gradient, it counts as a leaf that needs one.
     """
-    if view.seen == -1:
+    if view.seen < 0:
+        if view.base.tracked:
+            _require_unwritten(view)
+            view.tracked = True
         return
     if view.base.tracked:
         attach(view)
     else:
         view.seen = view.storage.version
+
+
+def _require_unwritten(view: Any) -> None:
+    if -1 - view.seen != view.storage.version:
+        raise RuntimeError(
+            "A view was created in no_grad mode and its base or another view of its base has been modified inplace "
+            "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. Make the "
+            "view and write to its base either both inside of the no_grad block, or both outside."
+        )
 
 
 def attach(view: Any) -> None:

@@ -83,8 +83,8 @@ def square_root(a: Pair) -> Pair:
     """The root with a positive real part; the sign of the imaginary part stays."""
     x, y = a
     t = unary("sqrt", (unary("abs", x) + magnitude(a)) * 0.5)
-    zero = t.equals(0.0)
-    other = unary("abs", y) / select(zero, 1.0, t + t)
+    size = unary("abs", y)
+    other = select(size.equals(float("inf")), size, size / select(t.equals(0.0), 1.0, t + t))
     right = x >= 0.0
     return select(right, t, other), copysign(select(right, other, t), y)
 

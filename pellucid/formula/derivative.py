@@ -164,7 +164,7 @@ def _complex_sign(g: Expr, a: Expr) -> Expr:
 def adjoints(seeds: dict[Expr, Expr], targets: set[Expr]) -> dict[Expr, Expr]:
     """The gradient with respect to each target of the sum of ``seed * root``; targets without influence are absent."""
     gradient = dict(seeds)
-    order = [e for e in walk(*seeds)]
+    order = list(walk(*seeds))
     reaches = _reaching(order, targets)
     for e in reversed(order):
         g = gradient.get(e)
@@ -258,7 +258,10 @@ def _with_coordinates(formula: Formula, sizes: Shape, shapes: tuple[Shape | None
         return _renumbered(e)
 
     memo: dict[Expr, Expr] = {}
-    swap = lambda e: rewrite(e, leaf, memo)  # noqa: E731
+
+    def swap(e: Expr) -> Expr:
+        return rewrite(e, leaf, memo)
+
     stages = tuple(replace(s, elements=tuple(map(swap, s.elements))) for s in formula.stages)
     return replace(formula, stages=stages, outputs=tuple(replace(o, value=swap(o.value)) for o in formula.outputs))
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from pellucid.dtypes import DType, bool_, int64
+from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, int64
 from pellucid.formula.expr import Expr, const, is_nan, node, rewrite, select, state, walk
 
 
@@ -68,15 +68,17 @@ def int_limits(dtype: DType) -> tuple[int, int]:
 
 
 def folding(op: str, dtype: DType) -> Reducer:
-    """``sum``, ``prod``, ``min``, ``max`` (NaN wins), ``any``, ``all`` over one value."""
-    a, b = left(0, dtype), right(0, dtype)
+    """``sum``, ``prod``, ``min``, ``max`` (NaN wins), ``any``, ``all`` over one value. Half precision is merged in
+    float32 and rounded at every step."""
+    wide = float32 if dtype in (float16, bfloat16) else dtype
+    a, b = left(0, dtype).cast(wide), right(0, dtype).cast(wide)
     if op == "sum":
-        return Reducer(op, (const(0, dtype),), (a + b,), blocked=dtype.is_floating_point)
+        return Reducer(op, (const(0, dtype),), ((a + b).cast(dtype),), blocked=dtype.is_floating_point)
     if op == "prod":
-        return Reducer(op, (const(1, dtype),), (a * b,))
+        return Reducer(op, (const(1, dtype),), ((a * b).cast(dtype),))
     if op in ("max", "min"):
         start = lowest(dtype) if op == "max" else highest(dtype)
-        return Reducer(op, (start,), (node(op, (a, b), dtype),))
+        return Reducer(op, (start,), (node(op, (a, b), wide).cast(dtype),))
     if op == "any":
         return Reducer(op, (const(False, bool_),), (a | b,))
     if op == "all":

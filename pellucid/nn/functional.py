@@ -30,6 +30,7 @@ from pellucid.operators.channel_norms import instance_norm as instance_norm
 from pellucid.operators.channel_norms import rms_norm as rms_norm
 from pellucid.operators.class_losses import cross_entropy as cross_entropy
 from pellucid.operators.class_losses import nll_loss as nll_loss
+from pellucid.operators.combining import one_hot as one_hot
 from pellucid.operators.define import PUBLIC as _PUBLIC
 from pellucid.operators.linear import linear as linear
 from pellucid.operators.losses import binary_cross_entropy as binary_cross_entropy

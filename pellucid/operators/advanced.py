@@ -118,7 +118,7 @@ def raise_out_of_bounds(x: Layout, dims: Shape, indices: Sequence[Any]) -> NoRet
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _take_plan(x: Layout, dims: Shape, *indices: Layout) -> Plan:
+def take_plan(x: Layout, dims: Shape, *indices: Layout) -> Plan:
     p = Picking(x, dims, indices, 1)
     formula = Formula("index", p.rank, (Output(load(0, x.dtype, p.coordinates)),))
 
@@ -128,7 +128,7 @@ def _take_plan(x: Layout, dims: Shape, *indices: Layout) -> Plan:
     return differentiable_plan(formula, (x, *indices), p.shape, [p.result(x, indices)], fail=fail, given=p.given)
 
 
-_takes = PlanTable(_take_plan)
+_takes = PlanTable(take_plan)
 
 
 def take_cells(x: Tensor, dims: Shape, indices: Sequence[Tensor]) -> Tensor:
@@ -154,7 +154,13 @@ def _check_plan(x: Layout, dims: Shape, *indices: Layout) -> Plan:
     return kernel_plan(formula, (stand_in, *indices), p.shape, [dense((), bool_)], fail=fail, given=p.given)
 
 
-_checks = PlanTable(_check_plan)
+def summed_to(g: Tensor, wanted: Layout) -> Tensor:
+    """The gradient of what was broadcast: summed over the repeated dimensions."""
+    shape = tuple(g.layout.shape)
+    if shape == wanted.shape:
+        return g
+    repeated = Formula("expand", len(shape), (Output(load(0, wanted.dtype)),))
+    return formula_pullback(repeated, wanted, shape, "ExpandBackward0")(g)  # type: ignore[no-any-return]
 
 
 class IndexPutRule:
@@ -162,9 +168,8 @@ class IndexPutRule:
 
     name = "IndexPutBackward0"
 
-    def __init__(self, dims: Shape, accumulate: bool, value: Operand, shape: Shape, indices: int) -> None:
-        self.dims, self.accumulate, self.value = dims, accumulate, value
-        self.shape, self.indices = shape, indices
+    def __init__(self, dims: Shape, accumulate: bool, value: Operand, indices: int) -> None:
+        self.dims, self.accumulate, self.value, self.indices = dims, accumulate, value, indices
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return tuple(range(3, 3 + self.indices))
@@ -177,10 +182,7 @@ class IndexPutRule:
             to_x = g if self.accumulate else put(clone(g), self.dims, indices, 0, False)
         if node.edges[1] is not None:
             assert isinstance(self.value, Layout)
-            repeated = Formula("expand", len(self.shape), (Output(load(0, self.value.dtype)),))
-            to_value = formula_pullback(repeated, self.value, self.shape, "ExpandBackward0")(
-                take_cells(g, self.dims, indices)
-            )
+            to_value = summed_to(take_cells(g, self.dims, indices), self.value)
         return (to_x, to_value, *[None] * self.indices)
 
 
@@ -190,25 +192,48 @@ _NUMBERS = {int: int64, float: float64, bool: bool_}
 def _put_plan(x: Layout, dims: Shape, accumulate: bool, value: Operand, *indices: Layout) -> Plan:
     p = Picking(x, dims, indices, 1)
     if isinstance(value, Layout):
-        _require_fit(x, value, p.shape)
+        require_fit(x, value, p.shape)
         written = load(0, value.dtype)
     else:
         written = scalar(0, _NUMBERS[value]).cast(x.dtype)
     reducer = _adding(x.dtype) if accumulate else None
     formula = Scatter("index_put", p.rank, p.coordinates, written, reducer)
     write = kernel_plan(formula, (value, *indices), p.shape, [x], in_place=True, given=p.given)
+    # A tensor without cells has none that could be missed, unless it is the picked dimension that is empty.
+    check = _check_plan(x, dims, *indices) if x.numel or 0 in [x.shape[d] for d in dims] else _nothing
+    shared = overlaps_itself(x)
     record = None
     if x.dtype.is_floating_point or x.dtype.is_complex:
-        rule = IndexPutRule(dims, accumulate, value, p.shape, len(indices))
+        rule = IndexPutRule(dims, accumulate, value, len(indices))
         record = recorder(rule, [x], (x, value, *indices))
-    return lambda t, v, *own: in_place(t, lambda: write(t, v, *own), record, t, v, *own)
+
+    def plan(t: Tensor, v: Any, *own: Tensor) -> Tensor:
+        if shared:
+            _warn_of_shared_cells()
+        check(t, *own)
+        return in_place(t, lambda: write(t, v, *own), record, t, v, *own)  # type: ignore[no-any-return]
+
+    return plan
+
+
+def _nothing(*operands: Any) -> None:
+    """The check of a tensor without cells."""
+
+
+def _warn_of_shared_cells() -> None:
+    warnings.warn(
+        "Use of index_put_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
+        "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
+        UserWarning,
+        stacklevel=6,
+    )
 
 
 def _adding(dtype: DType) -> Any:
     return folding("any" if dtype is bool_ else "sum", dtype)
 
 
-def _require_fit(x: Layout, value: Layout, shape: Shape) -> None:
+def require_fit(x: Layout, value: Layout, shape: Shape) -> None:
     if value.dtype is not x.dtype:
         raise RuntimeError(
             f"Index put requires the source and destination dtypes match, got {x.dtype.scalar_name} for the "
@@ -230,16 +255,7 @@ def put(x: Tensor, dims: Shape, indices: Sequence[Tensor], value: Any, accumulat
         value = plain_number(value, x.layout.dtype, "index_put_")
     elif value.storage is x.storage:
         value = clone(value)
-    indices = [clone(i) if i.storage is x.storage else i for i in indices]
-    if overlaps_itself(x.layout):
-        warnings.warn(
-            "Use of index_put_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
-            "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
-            UserWarning,
-            stacklevel=4,
-        )
-    layouts = [i.layout for i in indices]
-    plan = _puts[x.layout, dims, accumulate, key_of(value), *layouts]
-    if x.layout.numel or 0 in [x.layout.shape[d] for d in dims]:
-        _checks[x.layout, dims, *layouts](x, *indices)
-    return plan(x, value, *indices)
+    if any(i.storage is x.storage for i in indices):
+        indices = [clone(i) if i.storage is x.storage else i for i in indices]
+    plan = _puts[x.layout, dims, accumulate, key_of(value), *[i.layout for i in indices]]
+    return plan(x, value, *indices)  # type: ignore[no-any-return]

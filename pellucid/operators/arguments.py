@@ -82,7 +82,9 @@ def place(operator: str, device: Any, layout: Any = None, pin_memory: bool = Fal
         where = canonical(where)
         check_available(where, operator)
     if pin_memory:
-        raise RuntimeError(f"{operator}(): Need to provide pin_memory allocator to use pin memory: no GPU is usable here")
+        raise RuntimeError(
+            f"{operator}(): Need to provide pin_memory allocator to use pin memory: no GPU is usable here"
+        )
     return where
 
 
@@ -97,9 +99,9 @@ def require_out_dtype(operator: str, out: Any, dtype: Any) -> None:
 
 def require_tensor(operator: str, value: Any, argument: str = "input", position: int = 1) -> Tensor:
     """Raises TypeError for what is not a tensor."""
-    if isinstance(value, Tensor):
-        return value
-    not_a_tensor(operator, value, argument, position)
+    if not isinstance(value, Tensor):
+        not_a_tensor(operator, value, argument, position)
+    return value
 
 
 def not_a_tensor(operator: str, value: Any, argument: str = "input", position: int = 1) -> NoReturn:

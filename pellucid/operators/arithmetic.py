@@ -11,6 +11,15 @@ from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, select
 from pellucid.layout import Layout
 from pellucid.operators.define import both, key_of, method, public
+from pellucid.operators.forms import (
+    alias,
+    binary,
+    dunder,
+    in_place_binary,
+    infix,
+    reflected,
+    unary,
+)
 from pellucid.operators.pointwise import (
     FLOAT,
     NUMBERS,
@@ -18,17 +27,9 @@ from pellucid.operators.pointwise import (
     REAL,
     SAME,
     Pointwise,
-    alias,
-    augmented,
-    binary,
     common_dtype,
-    dunder,
-    in_place_binary,
-    infix,
     number_or_tensor,
-    reflected,
     require_tensor,
-    unary,
     working,
 )
 from pellucid.plan import Operand
@@ -361,6 +362,13 @@ def _power_method(self: Tensor, other: Any) -> Any:
         return NotImplemented
 
 
+def _power_in_place(self: Tensor, other: Any) -> Any:
+    try:
+        return pow_(self, other)
+    except TypeError:
+        return NotImplemented
+
+
 def _double(common: DType) -> tuple[DType, DType]:
     wide = dtypes.complex128 if common.is_complex else dtypes.float64
     return wide, wide
@@ -473,13 +481,12 @@ for _name, _op in (
 ):
     dunder(_name, infix(_op))
     dunder(f"r{_name}", reflected(_op, commutes=_name in ("add", "mul")))
-    dunder(f"i{_name}", augmented(in_place_binary(_op)))
-method(Tensor.__truediv__, "__div__")
-method(Tensor.__rtruediv__, "__rdiv__")  # type: ignore[attr-defined]
-method(Tensor.__itruediv__, "__idiv__")  # type: ignore[attr-defined]
+    dunder(f"i{_name}", in_place_binary(_op, foreign=NotImplemented))
+for _old, _name in (("__div__", "__truediv__"), ("__rdiv__", "__rtruediv__"), ("__idiv__", "__itruediv__")):
+    method(getattr(Tensor, _name), _old)
 dunder("pow", _power_method)
 dunder("rpow", reflected(_pow))
-dunder("ipow", augmented(pow_))
+dunder("ipow", _power_in_place)
 dunder("neg", lambda self: neg(self))
 dunder("pos", lambda self: positive(self))
 dunder("abs", lambda self: abs(self))

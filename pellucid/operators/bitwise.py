@@ -9,16 +9,8 @@ import numpy as np
 
 from pellucid.formula.expr import Expr, const, select
 from pellucid.operators.define import both, deliver, method, public
-from pellucid.operators.pointwise import (
-    SAME,
-    augmented,
-    binary,
-    dunder,
-    infix,
-    reflected,
-    require_tensor,
-    unary,
-)
+from pellucid.operators.forms import binary, dunder, in_place_binary, infix, reflected, unary
+from pellucid.operators.pointwise import SAME, require_tensor
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 
@@ -31,7 +23,7 @@ def _bits(
     op = function.operator  # type: ignore[attr-defined]
     dunder(short, infix(op))
     dunder(f"r{short}", reflected(op, commutes=short in ("and", "or", "xor")))
-    dunder(f"i{short}", augmented(function.in_place))  # type: ignore[attr-defined]
+    dunder(f"i{short}", in_place_binary(op, foreign=NotImplemented))
     return function
 
 

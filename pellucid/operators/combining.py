@@ -17,7 +17,7 @@ from pellucid.operators.arguments import require_tensor
 from pellucid.operators.creation import filled
 from pellucid.operators.define import public
 from pellucid.operators.joining import cat, stack
-from pellucid.operators.literals import from_cells
+from pellucid.operators.nested import from_cells
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor, array_of
 
@@ -27,7 +27,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Each vector spread over the grid of all: ``out[k][i,j,...] = tensors[k][its coordinate]``, as views.
 
     Args:
-        indexing: "ij": the k-th vector runs along dimension k; "xy": the first runs along dimension 1 and the second along 0.
+        indexing: "ij": the k-th vector runs along dimension k; "xy": the first runs along dimension 1 and the second
+            along dimension 0.
 
     Raises:
         RuntimeError: tensors of more than one dimension or of different dtypes, another ``indexing``.
@@ -145,7 +146,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 
 @public
-def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803 - PyTorch's name
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers of each element in a row: ``out[i,j] = x[i] ** (N - 1 - j)``, or ``** j`` if increasing.
 
     Raises:
@@ -153,7 +154,9 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """
     t: Any = require_tensor("vander", x, "x")
     if t.layout.ndim != 1:
-        raise RuntimeError(f"vander(): x must be a one-dimensional tensor, but its shape is {shape_text(t.layout.shape)}")
+        raise RuntimeError(
+            f"vander(): x must be a one-dimensional tensor, but its shape is {shape_text(t.layout.shape)}"
+        )
     columns = t.layout.numel if N is None else N
     if columns < 0:
         raise RuntimeError(f"vander(): N must be non-negative, but it is {columns}")

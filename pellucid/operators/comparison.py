@@ -10,18 +10,8 @@ from pellucid.dtypes import DType, bool_
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, is_nan
 from pellucid.operators.define import both, public
-from pellucid.operators.pointwise import (
-    BOOL,
-    FLOAT,
-    ONLY_BOOL,
-    Pointwise,
-    alias,
-    binary,
-    dunder,
-    infix,
-    require_tensor,
-    unary,
-)
+from pellucid.operators.forms import alias, binary, dunder, infix, unary
+from pellucid.operators.pointwise import BOOL, FLOAT, ONLY_BOOL, Pointwise, require_tensor
 from pellucid.plan import Operand
 from pellucid.tensor import Tensor, array_of
 

@@ -11,7 +11,7 @@ from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.graph import recorder
 from pellucid.autograd.inplace import in_place
 from pellucid.autograd.places import note_write
-from pellucid.dtypes import DType, bool_, complex128, float64, int64
+from pellucid.dtypes import DType, bool_, complex128, finfo, float64, iinfo, int64
 from pellucid.errors import shape_text
 from pellucid.formula.expr import load, scalar
 from pellucid.formula.formula import Formula, Output
@@ -117,7 +117,7 @@ _copies = PlanTable(_copy_plan)
 
 
 @method
-def copy_(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """``input[...] = src[...]``: ``src`` is broadcast and converted; gradients flow to ``src``.
 
     Both may share memory: what is written are the values from before the call.
@@ -171,12 +171,7 @@ def require_fits(value: complex, dtype: DType, operator: str) -> None:
 def _largest(dtype: DType) -> float:
     found = _LARGEST.get(dtype)
     if found is None:
-        if dtype.is_floating_point:
-            import ml_dtypes
-
-            found = float(ml_dtypes.finfo(dtype.numpy).max)
-        else:
-            found = int(np.iinfo(dtype.numpy).max)
+        found = float(finfo(dtype).max) if dtype.is_floating_point else iinfo(dtype).max
         _LARGEST[dtype] = found
     return found
 
@@ -204,8 +199,11 @@ def plain_number(value: Any, dtype: DType, operator: str) -> bool | int | float 
 
 
 def _as_python_number(value: Any, operator: str) -> bool | int | float | complex:
-    for kind, own in ((bool, np.bool_), (int, np.integer), (float, np.floating), (complex, np.complexfloating)):
-        if isinstance(value, kind | own):
+    if isinstance(value, np.generic):
+        value = value.item()
+    kinds: tuple[Any, ...] = (bool, int, float, complex)
+    for kind in kinds:
+        if isinstance(value, kind):
             return kind(value)
     raise TypeError(
         f"{operator}(): the value must be a number or a tensor without dimensions, not {type(value).__name__}"

@@ -101,7 +101,7 @@ def empty(
     """A tensor whose cells hold whatever the memory held. Sizes as numbers or as one sequence."""
     if out is layout is device is size and memory_format is contiguous_format and not pin_memory:  # all None
         shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
-        if _is_usual(shape, dtype):
+        if is_usual(shape, dtype):
             made = empty_like_layout(dense_of[shape, dtype or _default_dtype()])
             return finished(made, "empty", requires_grad) if requires_grad else made
     shape = sizes_of("empty", sizes if size is None else (size,))
@@ -163,7 +163,7 @@ def _constant(name: str, value: int) -> Callable[..., Tensor]:
     ) -> Tensor:
         if out is layout is device is size and not pin_memory:  # all None
             shape = sizes[0] if len(sizes) == 1 and type(sizes[0]) in _SHAPES else sizes
-            if _is_usual(shape, dtype):
+            if is_usual(shape, dtype):
                 made = plans[shape, dtype or _default_dtype()](value)
                 return finished(made, name, requires_grad) if requires_grad else made
         shape = sizes_of(name, sizes if size is None else (size,))
@@ -180,7 +180,7 @@ def _constant(name: str, value: int) -> Callable[..., Tensor]:
 _SHAPES = frozenset({tuple, Size})
 
 
-def _is_usual(shape: tuple[Any, ...], dtype: Any) -> bool:
+def is_usual(shape: tuple[Any, ...], dtype: Any) -> bool:
     """Integers, a dtype, the CPU: what is looked up without further checks. (2.0 and 2 are the same key, but their
     sums are of different types.)"""
     try:
@@ -215,10 +215,10 @@ def full(
     Raises:
         RuntimeError: the dtype cannot hold the value. TypeError: ``size`` is not a sequence.
     """
-    if type(size) in _SHAPES and type(fill_value) in _OWN_DTYPES and out is dtype is layout is device:  # all None
-        if not pin_memory and _is_usual(size, dtype):
-            target = dense_of[size, _OWN_DTYPES[type(fill_value)] or _default_dtype()]
-            return finished(filled(target, fill_value), "full", requires_grad)
+    bare = out is None and dtype is None and layout is None and device is None and not pin_memory
+    if bare and type(size) in _SHAPES and type(fill_value) in _OWN_DTYPES and is_usual(size, None):
+        target = dense_of[size, _OWN_DTYPES[type(fill_value)] or _default_dtype()]
+        return finished(filled(target, fill_value), "full", requires_grad)
     if not isinstance(size, tuple | list):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value

@@ -40,7 +40,8 @@ def _require_dtype(operator: str, out: Any, input: Tensor) -> None:
     """Parts of a tensor are not converted on their way to ``out``."""
     if isinstance(out, Tensor) and out.layout.dtype is not input.layout.dtype:
         raise RuntimeError(
-            f"{operator}(): Expected out tensor to have dtype {input.layout.dtype!r}, but got {out.layout.dtype!r} instead"
+            f"{operator}(): Expected out tensor to have dtype {input.layout.dtype!r}, but got {out.layout.dtype!r} "
+            "instead"
         )
 
 

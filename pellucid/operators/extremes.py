@@ -7,7 +7,6 @@ A NaN beats every number. Ties go to the first cell; gradients of ties are share
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,8 @@ from pellucid.operators.rows import (
     Walk,
     WrittenRule,
     accumulator,
+    deliver_same,
+    delivered_same,
     fold_plan,
     hashable,
     not_tensor,
@@ -126,7 +127,7 @@ def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | 
     if not isinstance(input, Tensor):
         not_tensor("amax", input)
     result = _values["amax", "max", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "amax")
+    return result if out is None else deliver_same(result, out, "amax")
 
 
 @both
@@ -139,7 +140,7 @@ def amin(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | 
     if not isinstance(input, Tensor):
         not_tensor("amin", input)
     result = _values["amin", "min", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "amin")
+    return result if out is None else deliver_same(result, out, "amin")
 
 
 aminmax_result = return_type("aminmax", "min", "max")
@@ -152,18 +153,7 @@ def aminmax(
     """The smallest and the largest cells, as a pair (min, max)."""
     dims: Dims = () if dim is None else dim
     low, high = amin(input, dims, keepdim), amax(input, dims, keepdim)
-    if out is not None and any(own.dtype is not input.dtype for own in out):
-        raise RuntimeError(
-            f"aminmax(): Expected out tensors to have dtype {input.dtype}, but got {[own.dtype for own in out]}"
-        )
-    return aminmax_result(delivered((low, high), out, "aminmax"))
-
-
-def delivered(results: Sequence[Any], out: Sequence[Tensor] | None, operator: str) -> Sequence[Any]:
-    """Several results, written to as many ``out`` tensors if there are any."""
-    if out is None:
-        return results
-    return [deliver(result, own, operator) for result, own in zip(results, out, strict=True)]
+    return aminmax_result(delivered_same((low, high), out, "aminmax"))
 
 
 # -- values with positions --------------------------------------------------------------------------------------------
@@ -238,7 +228,7 @@ def _extreme(op: str, pair: Any, two: Pointwise, input: Any, dim: Any, keepdim: 
     if not isinstance(input, Tensor):
         not_tensor(op, input)
     if dim is None:
-        return deliver(_whole[op, input.layout](input), out, op)
+        return deliver_same(_whole[op, input.layout](input), out, op)
     if isinstance(dim, Tensor):
         return deliver(two(input, dim), out, op)
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
@@ -246,7 +236,7 @@ def _extreme(op: str, pair: Any, two: Pointwise, input: Any, dim: Any, keepdim: 
             f"{op}() received an invalid combination of arguments: dim must be an int or a tensor, not "
             f"{type(dim).__name__}; use a{op} for several dimensions"
         )
-    return pair(delivered(_pairs[op, input.layout, dim, keepdim](input), out, op))
+    return pair(delivered_same(_pairs[op, input.layout, dim, keepdim](input), out, op))
 
 
 @both
@@ -296,7 +286,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
     if not isinstance(input, Tensor):
         not_tensor("argmax", input)
     result = _places["max", input.layout, dim, keepdim](input)
-    return result if out is None else deliver(result, out, "argmax")
+    return result if out is None else deliver_same(result, out, "argmax")
 
 
 @both
@@ -306,4 +296,4 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
     if not isinstance(input, Tensor):
         not_tensor("argmin", input)
     result = _places["min", input.layout, dim, keepdim](input)
-    return result if out is None else deliver(result, out, "argmin")
+    return result if out is None else deliver_same(result, out, "argmin")

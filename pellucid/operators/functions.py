@@ -11,15 +11,8 @@ from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, is_nan, maximum, select
 from pellucid.layout import Layout
 from pellucid.operators.define import both, method, public
-from pellucid.operators.pointwise import (
-    FLOAT,
-    SAME,
-    Pointwise,
-    alias,
-    binary,
-    require_tensor,
-    unary,
-)
+from pellucid.operators.forms import alias, binary, unary
+from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
 from pellucid.plan import Operand
 from pellucid.tensor import Tensor
 

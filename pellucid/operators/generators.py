@@ -21,7 +21,7 @@ from pellucid.tensor import Tensor, array_of, tensor_on
 class Generator:
     """A stream of random numbers of its own: ``Generator().manual_seed(0)``."""
 
-    __slots__ = ("device", "stream", "__weakref__")
+    __slots__ = ("__weakref__", "device", "stream")
     device: Device
     stream: Stream
 

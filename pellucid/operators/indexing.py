@@ -9,6 +9,8 @@ Each index is checked in the kernel; the gradient is the transpose, a scatter th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NoReturn
 
@@ -22,11 +24,48 @@ from pellucid.formula.expr import Expr, axis, const, given, load, select
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout, broadcast_shapes, dense, layout_of
 from pellucid.operators.arguments import require_tensor
-from pellucid.operators.define import both, deliver, wrap_dim
+from pellucid.operators.define import both, deliver, require_writable, wrap_dim
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor, array_of
 
 INDEX_DTYPES = (int64, int32)
+
+# -- results ----------------------------------------------------------------------------------------------------------
+
+
+def deliver_same(result: Any, out: Tensor | None, operator: str, *operands: Any) -> Any:
+    """``deliver`` for operators whose ``out`` must have the result's dtype and share no memory with an operand.
+
+    Raises:
+        RuntimeError: it has another dtype, or overlaps an operand or itself.
+    """
+    if out is None:
+        return result
+    require_tensor(operator, out, "out")
+    if out.layout.dtype is not result.layout.dtype:
+        raise RuntimeError(
+            f"{operator}(): Expected out tensor to have dtype {result.layout.dtype}, but got {out.layout.dtype} instead"
+        )
+    grows = out.layout.numel < result.layout.numel
+    require_apart(operator, out, operands)
+    if grows and any(isinstance(y, Tensor) and y.storage is out.storage for y in operands):
+        raise RuntimeError(f"{operator}(): unsupported operation: out would grow into memory that an operand shows")
+    return deliver(result, out, operator)
+
+
+def require_apart(operator: str, x: Tensor, operands: Sequence[Any]) -> None:
+    """Cells of ``x``, which is written, are neither each other's nor an operand's.
+
+    Raises:
+        RuntimeError: they share memory.
+    """
+    require_writable(operator, x, tuple(operands))
+    if any(y is x or (isinstance(y, Tensor) and y.layout.numel and y.ptr == x.ptr) for y in operands):
+        raise RuntimeError(
+            f"{operator}(): unsupported operation: some elements of the input tensor and the written-to tensor "
+            "refer to a single memory location. Please clone() the tensor before performing the operation."
+        )
+
 
 # -- indexes outside --------------------------------------------------------------------------------------------------
 
@@ -40,47 +79,58 @@ def raise_outside(operator: str, index: Any, dim: int, size: int, kind: type[Exc
     raise kind(f"{operator}(): index {int(values[at])} is out of bounds for dimension {dim} with size {size}{place}{fix}")
 
 
-def _check_plan(operator: str, index: Layout, dim: int, size: int, kind: type[Exception], low: int) -> Plan:
-    """A look at every index, for writers: nothing may be written if one of them is outside."""
-    apart = [(n, s) for n, s in zip(index.shape, index.strides, strict=True) if s != 0]
-    seen = index.with_strides([n for n, _ in apart], [s for _, s in apart])
-    # One byte, the index's own first one, stands for every cell that it may name.
-    stand_in = layout_of((size,), (0,), uint8)
-    value = load(1, index.dtype, tuple(axis(k) for k in range(seen.ndim))).cast(int64)
-    value = select(value < 0, value + given("size"), value) if low else value
-    fold = Fold(folding("any", bool_), (load(0, uint8, (value,)).cast(bool_),), 0)
-    formula = Formula("index_check", 0, (Output(fold.states[0]),), seen.ndim, (fold,))
+@dataclass(frozen=True)
+class Bounds:
+    """What an operator takes as an index: numbers below ``size``, from 0 on or (``from_end``) from ``-size`` on."""
 
-    def fail(status: int, stand_in: Tensor, index: Tensor) -> NoReturn:
-        raise_outside(operator, index, dim, size, kind, low)
+    operator: str
+    dim: int
+    size: int
+    kind: type[Exception]
+    from_end: bool = False
 
-    result = [dense((), bool_)]
-    return kernel_plan(formula, (stand_in, seen), tuple(seen.shape), result, fail=fail, given={"size": size})
+    @property
+    def low(self) -> int:
+        return -self.size if self.from_end else 0
+
+    def complain(self, index: Any) -> NoReturn:
+        raise_outside(self.operator, index, self.dim, self.size, self.kind, self.low)
+
+    def checker(self, index: Layout) -> Callable[[Any], Any]:
+        """A look at every index, for writers: nothing may be written if one of them is outside."""
+        if index.numel == 0:
+            return lambda own: None
+        if index.ndim == 0 or self.size == 0:
+            return self._check_one
+        apart = [(n, s) for n, s in zip(index.shape, index.strides, strict=True) if s != 0]
+        seen = index.with_strides([n for n, _ in apart], [s for _, s in apart])
+        # One byte, the index's own first one, stands for every cell that it may name.
+        stand_in = layout_of((self.size,), (0,), uint8)
+        value = load(1, index.dtype, tuple(axis(k) for k in range(seen.ndim))).cast(int64)
+        value = from_front(value) if self.from_end else value
+        fold = Fold(folding("any", bool_), (load(0, uint8, (value,)).cast(bool_),), 0)
+        formula = Formula("index_check", 0, (Output(fold.states[0]),), seen.ndim, (fold,))
+        look = kernel_plan(
+            formula, (stand_in, seen), tuple(seen.shape), [dense((), bool_)],
+            fail=lambda status, _, own: self.complain(own), given={"size": self.size},
+        )  # fmt: skip
+        return lambda own: look(own, own)
+
+    def _check_one(self, index: Tensor) -> None:
+        if self.size == 0 or not self.low <= int(array_of(index)[()]) < self.size:
+            self.complain(index)
 
 
-_checks = PlanTable(_check_plan)
-
-
-def check_index(
-    operator: str, index: Tensor, dim: int, size: int, kind: type[Exception], *, from_end: bool = False
-) -> None:
-    """Raise ``kind`` if an index is outside of a dimension of ``size``; ``from_end``: negative ones count from there."""
-    layout = index.layout
-    if layout.numel == 0:
-        return
-    if layout.ndim == 0 or size == 0:
-        values, low = array_of(index), -size if from_end else 0
-        if size == 0 or not low <= int(values[()]) < size:
-            raise_outside(operator, index, dim, size, kind, low)
-        return
-    _checks[operator, layout, dim, size, kind, -size if from_end else 0](index, index)
+def from_front(index: Expr) -> Expr:
+    """A negative index counts from the end; the plan gives ``size``."""
+    return select(index < 0, index + given("size"), index)
 
 
 # -- along one dimension, an index per cell ---------------------------------------------------------------------------
 
 
 def require_index(operator: str, index: Layout) -> None:
-    if index.dtype not in INDEX_DTYPES:
+    if index.dtype not in INDEX_DTYPES and index.numel:
         raise RuntimeError(
             f"{operator}(): Expected dtype int32/int64 for index, but got {index.dtype}; convert it by .long()"
         )
@@ -139,7 +189,7 @@ def gather(
         require_tensor("gather", input)
         require_tensor("gather", index, "index", 3)
         raise
-    return result if out is None else deliver(result, out, "gather")
+    return result if out is None else deliver_same(result, out, "gather", input, index)
 
 
 def _take_along_plan(x: Layout, index: Layout, dim: int) -> Plan:
@@ -168,8 +218,7 @@ def _take_along_plan(x: Layout, index: Layout, dim: int) -> Plan:
     def here(t: Layout) -> tuple[Expr, ...]:
         return tuple(const(0, int64) if n == 1 != shape[k] and k != d else axis(k) for k, n in enumerate(t.shape))
 
-    picked = load(1, int64, here(index))
-    picked = select(picked < 0, picked + given("size"), picked)
+    picked = from_front(load(1, int64, here(index)))
     place = here(x)
     formula = Formula("gather", x.ndim, (Output(load(0, x.dtype, (*place[:d], picked, *place[d + 1 :]))),))
     size = x.shape[d]
@@ -196,7 +245,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
     if dim is None:
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     result = _takes_along[input.layout, indices.layout, dim](input, indices)
-    return result if out is None else deliver(result, out, "take_along_dim")
+    return result if out is None else deliver_same(result, out, "take_along_dim", input)
 
 
 # -- along one dimension, an index per slice --------------------------------------------------------------------------
@@ -234,9 +283,10 @@ def _index_select_plan(x: Layout, dim: int, index: Layout) -> Plan:
 
     plan = differentiable_plan(formula, (x, index), shape, [dense(shape, x.dtype)], fail=fail)
     if index.numel and not prod(shape):
+        check = Bounds("index_select", d, x.shape[d], RuntimeError).checker(index)
 
         def checked(t: Tensor, own: Tensor) -> Tensor:
-            check_index("index_select", own, d, x.shape[d], RuntimeError)
+            check(own)
             return plan(t, own)
 
         return checked
@@ -260,7 +310,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         require_tensor("index_select", input)
         require_tensor("index_select", index, "index", 3)
         raise
-    return result if out is None else deliver(result, out, "index_select")
+    return result if out is None else deliver_same(result, out, "index_select", input, index)
 
 
 # -- by number of the cell --------------------------------------------------------------------------------------------
@@ -269,8 +319,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 def flat_coordinates(index: Expr, shape: tuple[int, ...]) -> tuple[tuple[Expr, ...], dict[str, int | float]]:
     """Where the cell of this number (in row-major order; negative: from the end) lies, and the numbers that a plan
     must give. A number outside of the tensor gives a coordinate outside."""
-    numbers: dict[str, int | float] = {"cells": prod(shape)}
-    index = select(index < 0, index + given("cells"), index)
+    numbers: dict[str, int | float] = {"size": prod(shape)}
+    index = from_front(index)
     if len(shape) == 1:
         return (index,), numbers
     coords: list[Expr] = []
@@ -350,4 +400,4 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         require_tensor("take", input)
         require_tensor("take", index, "index", 2)
         raise
-    return result if out is None else deliver(result, out, "take")
+    return result if out is None else deliver_same(result, out, "take", input, index)

@@ -17,10 +17,10 @@ from pellucid.autograd.graph import recorder
 from pellucid.dtypes import bfloat16, bool_, float16, float32, float64, int64
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver, wrap_dim
-from pellucid.operators.extremes import delivered, require_cells, require_ordered, share, to_index
+from pellucid.operators.define import both, deliver, require_writable, wrap_dim
+from pellucid.operators.extremes import require_cells, require_ordered, share, to_index
 from pellucid.operators.literals import tensor
-from pellucid.operators.rows import WrittenRule, is_inexact, not_tensor
+from pellucid.operators.rows import WrittenRule, delivered_same, is_inexact, not_tensor
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
 from pellucid.runtime import native
@@ -123,7 +123,7 @@ def _median(name: str, place: Pick, pair: Any, input: Any, dim: Any, keepdim: bo
     if input.dtype is bool_:
         raise NotImplementedError(f"\"{name}_cpu\" not implemented for 'Bool'; use .int()")
     if dim is not None:
-        return pair(delivered(_picked[name, input.layout, dim, keepdim](input, place), out, name))
+        return pair(delivered_same(_picked[name, input.layout, dim, keepdim](input, place), out, name))
     return deliver(_whole[name, input.layout](input, place), out, name)
 
 
@@ -169,7 +169,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None
     """The most frequent value along ``dim`` (the smallest of equals) and where it stands last."""
     if not isinstance(input, Tensor):
         not_tensor("mode", input)
-    return mode_result(delivered(_picked["mode", input.layout, dim, keepdim](input, _mode_place), out, "mode"))
+    return mode_result(delivered_same(_picked["mode", input.layout, dim, keepdim](input, _mode_place), out, "mode"))
 
 
 @both
@@ -189,8 +189,10 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out
         raise RuntimeError(
             f"kthvalue(): selected number k out of range for dimension {d}: k={k}, shape {shape_text(input.shape)}"
         )
+    for own in out or ():
+        require_writable("kthvalue", own, (input,))
     pair = _picked["kthvalue", input.layout, dim, keepdim](input, partial(_at_rank, k - 1))
-    return kthvalue_result(delivered(pair, out, "kthvalue"))
+    return kthvalue_result(delivered_same(pair, out, "kthvalue"))
 
 
 # -- quantiles --------------------------------------------------------------------------------------------------------

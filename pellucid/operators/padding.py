@@ -209,6 +209,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
     if len(pads) not in (2, 4, 6) or input.layout.ndim not in (len(pads) // 2 + 1, len(pads) // 2 + 2):
         raise NotImplementedError(
             "pad(): Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: the last one to three "
-            f"dimensions of a tensor with one or two more, but got {len(pads)} numbers for {input.layout.ndim} dimensions"
+            f"dimensions of a tensor with one or two more, but got {len(pads)} numbers for {input.layout.ndim} "
+            "dimensions"
         )
     return _mirrors[input.layout, pads, mode](input)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.dtypes import DType, int64
+from pellucid.dtypes import DType, get_default_dtype, int64
 from pellucid.layout import dense
 from pellucid.memory_format import memory_format, preserve_format
 from pellucid.operators.arguments import checked_dtype, finished, place, sizes_of
-from pellucid.operators.creation import into, like_target
+from pellucid.operators.creation import dense_of, into, is_usual, like_target
 from pellucid.operators.define import public
 from pellucid.operators.generators import Generator, stream_of
 from pellucid.operators.random_fills import normal_like
@@ -56,9 +56,14 @@ def _standard(name: str, doc: str, draw: Draw) -> Callable[..., Tensor]:
         requires_grad: bool = False,
         pin_memory: bool = False,
     ) -> Tensor:
+        if out is layout is device is size and not (pin_memory or requires_grad) and is_usual(sizes, dtype):
+            made = empty_like_layout(dense_of[sizes, dtype or get_default_dtype()])
+            draw(stream_of(name, generator), array_of(made))
+            return made
         shape = sizes_of(name, sizes if size is None else (size,))
+        default = None if out is None else out.layout.dtype
         return _drawn(
-            name, shape, draw, generator, out, dtype, None if out is None else out.layout.dtype, layout, device, requires_grad, pin_memory
+            name, shape, draw, generator, out, dtype, default, layout, device, requires_grad, pin_memory
         )
 
     def like(
@@ -89,7 +94,9 @@ rand = _standard(
     "rand", "Numbers in [0, 1), all equally likely.", lambda stream, cells: stream.uniform(cells)
 )
 randn = _standard(
-    "randn", "Numbers from the normal distribution of mean 0 and variance 1.", lambda stream, cells: stream.normal(cells)
+    "randn",
+    "Numbers from the normal distribution of mean 0 and variance 1.",
+    lambda stream, cells: stream.normal(cells),
 )
 
 
@@ -146,7 +153,9 @@ def randint(
 
 def _require_range(operator: str, low: int, high: int) -> None:
     if low >= high:
-        raise RuntimeError(f"{operator}(): random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise RuntimeError(
+            f"{operator}(): random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
 
 
 @public
@@ -224,10 +233,7 @@ def normal(
         RuntimeError: a negative ``std``, or tensors that do not broadcast.
     """
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
-        made = normal_like(mean, std, stream_of("normal", generator))
-        if out is None:
-            return made
-        return into("normal", out, made.layout, None).copy_(made)
+        return normal_like(mean, std, stream_of("normal", generator), out)
     if size is None:
         raise TypeError(
             f"normal() received an invalid combination of arguments - got ({type(mean).__name__}, "

@@ -17,7 +17,7 @@ from pellucid.dtypes import int64
 from pellucid.errors import shape_text
 from pellucid.layout import broadcast_shapes, dense, like, overlaps_itself
 from pellucid.operators.arguments import require_tensor
-from pellucid.operators.creation import filled
+from pellucid.operators.creation import filled, into
 from pellucid.operators.define import both, deliver, method, public
 from pellucid.operators.generators import Generator, stream_of
 from pellucid.plan import PlanTable
@@ -67,7 +67,9 @@ def _fill(name: str, x: Tensor, draw: Draw) -> Tensor:
 
 
 @method
-def uniform_(input: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None, **named: Any) -> Tensor:
+def uniform_(
+    input: Tensor, from_: float = 0, to: float = 1, *, generator: Generator | None = None, **named: Any
+) -> Tensor:
     """Numbers in [from, to), all equally likely.
 
     Raises:
@@ -177,12 +179,13 @@ def bernoulli(
 ) -> Tensor:
     """1 with the chance that ``input`` holds (or with the chance ``p``), else 0, in the dtype of ``input``."""
     layout = require_tensor("bernoulli", input).layout
-    made = empty_like_layout(like(layout))
-    stream = stream_of("bernoulli", generator)
     if p is None and not layout.dtype.is_floating_point:
         raise NotImplementedError(f"bernoulli(): chances must be floating point, not {layout.dtype!r}")
-    stream.bernoulli(array_of(made), array_of(input) if p is None else float(p))
-    return deliver(_recorded("BernoulliBackward0", made, input), out, "bernoulli")
+    chances = _detached(input) if p is None else p
+    if out is not None:
+        return bernoulli_(into("bernoulli", out, layout, None), chances, generator=generator)
+    made = bernoulli_(empty_like_layout(like(layout)), chances, generator=generator)
+    return _recorded("BernoulliBackward0", made, input)
 
 
 method(bernoulli)
@@ -209,6 +212,8 @@ def multinomial(
         )
     if layout.ndim not in (1, 2):
         raise RuntimeError(f"multinomial(): prob_dist must be 1 or 2 dim, but its shape is {shape_text(layout.shape)}")
+    if isinstance(out, Tensor) and out.layout.dtype is not int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.layout.dtype.scalar_name}")
     made = empty_like_layout(dense((*layout.shape[:-1], max(num_samples, 0)), int64))
     stream = stream_of("multinomial", generator)
     stream.multinomial(array_of(made), array_of(input), bool(replacement))
@@ -218,8 +223,8 @@ def multinomial(
 # -- normal numbers with tensors as mean or std -------------------------------------------------------------------
 
 
-def normal_like(mean: Any, std: Any, stream: Any) -> Tensor:
-    """``mean + std * standard normal``, where one of them is a tensor at least."""
+def normal_like(mean: Any, std: Any, stream: Any, out: Tensor | None) -> Tensor:
+    """``mean + std * standard normal``, where one of them is a tensor at least; ``out`` is drawn into as it lies."""
     tensors = [t for t in (mean, std) if isinstance(t, Tensor)]
     shape = broadcast_shapes(*[t.layout.shape for t in tensors])
     if shape is None:
@@ -234,10 +239,12 @@ def normal_like(mean: Any, std: Any, stream: Any) -> Tensor:
             raise RuntimeError("normal(): normal expects all elements of std >= 0.0")
     elif std < 0:
         raise RuntimeError(f"normal(): normal expects std >= 0.0, but found std {std}")
-    made: Any = empty_like_layout(dense(shape, tensors[0].layout.dtype))
+    target = dense(shape, tensors[0].layout.dtype)
+    made: Any = empty_like_layout(target) if out is None else into("normal", out, target, None)
     stream.normal(array_of(made))
     spread = made.mul_(_detached(std)).add_(_detached(mean))
-    return _recorded("NormalBackward3", spread, *tensors) if len(tensors) == 1 else spread
+    number = 3 if len(tensors) == 2 else 1 if isinstance(mean, Tensor) else 2
+    return spread if out is not None else _recorded(f"NormalBackward{number}", spread, *tensors)
 
 
 def _detached(value: Any) -> Any:

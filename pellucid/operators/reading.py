@@ -116,7 +116,9 @@ def __int__(self: Tensor) -> int:
 def _real(value: Any, kind: str) -> Any:
     if isinstance(value, complex):
         if value.imag:
-            raise RuntimeError(f"value cannot be converted to type {kind} without overflow: {value} is complex; use .real")
+            raise RuntimeError(
+                f"value cannot be converted to type {kind} without overflow: {value} is complex; use .real"
+            )
         return value.real
     return value
 
@@ -164,7 +166,8 @@ def __format__(self: Tensor, spec: str) -> str:
 
 def __contains__(self: Tensor, element: Any) -> bool:
     if isinstance(element, Tensor | bool | int | float | complex):
-        return bool((self == element).any())
+        equal: Any = self == element
+        return bool(equal.any())
     raise RuntimeError(
         f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element).__name__}."
     )

@@ -22,6 +22,7 @@ from pellucid.operators.rows import (
     Walk,
     WrittenRule,
     accumulator,
+    deliver_same,
     fold_plan,
     hashable,
     is_inexact,
@@ -277,7 +278,7 @@ def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor |
     if not isinstance(input, Tensor):
         not_tensor("all", input)
     result = _tests["all", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "all")
+    return result if out is None else deliver_same(result, out, "all")
 
 
 @both
@@ -286,7 +287,7 @@ def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor |
     if not isinstance(input, Tensor):
         not_tensor("any", input)
     result = _tests["any", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver(result, out, "any")
+    return result if out is None else deliver_same(result, out, "any")
 
 
 def _count_plan(x: Layout, dim: Dims) -> Plan:

@@ -17,7 +17,7 @@ from pellucid.layout import Layout, dense
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.assembling import Piece, assembly_plan
 from pellucid.operators.define import both, method, public, wrap_dim
-from pellucid.operators.literals import from_cells
+from pellucid.operators.nested import from_cells
 from pellucid.operators.viewing import integers
 from pellucid.plan import Plan, PlanTable
 from pellucid.tensor import Tensor, array_of

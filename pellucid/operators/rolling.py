@@ -39,7 +39,7 @@ class _RollRule:
 
 
 def roll_formula(x: Layout, dims: Sequence[int]) -> Formula:
-    """``out[i,j] = x[(i + lead0) mod I, j]`` with ``lead = -shift mod I``, so that remainders are of positive numbers."""
+    """``out[i,j] = x[(i + lead0) mod I, j]`` with ``lead0 = -shift mod I``: remainders are of positive numbers."""
     coords = tuple((axis(d) + given(f"lead{d}")) % size(d) if d in dims else axis(d) for d in range(x.ndim))
     return Formula("roll", x.ndim, (Output(load(0, x.dtype, coords)),))
 

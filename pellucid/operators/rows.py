@@ -17,7 +17,7 @@ from pellucid.dtypes import DType, bfloat16, bool_, float16, float32
 from pellucid.formula.expr import Expr, axis, load
 from pellucid.formula.formula import Formula
 from pellucid.layout import Layout, dense, is_dense
-from pellucid.operators.define import wrap_dim
+from pellucid.operators.define import deliver, wrap_dim
 from pellucid.plan import Plan, kernel_plan
 from pellucid.runtime import native
 
@@ -57,6 +57,27 @@ def hashable(dim: Any) -> Any:
 
 def not_tensor(operator: str, value: Any, argument: str = "input") -> NoReturn:
     raise TypeError(f"{operator}(): argument '{argument}' must be Tensor, not {type(value).__name__}")
+
+
+def deliver_same(result: Any, out: Any, operator: str) -> Any:
+    """`deliver` to an ``out`` that must have the result's own dtype.
+
+    Raises:
+        RuntimeError: it has another one.
+    """
+    if out is not None and getattr(out, "dtype", result.dtype) is not result.dtype:
+        raise RuntimeError(
+            f"{operator}(): Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead; this "
+            "operator converts nothing"
+        )
+    return deliver(result, out, operator)
+
+
+def delivered_same(results: Sequence[Any], out: Sequence[Any] | None, operator: str) -> Sequence[Any]:
+    """The same for several results."""
+    if out is None:
+        return results
+    return [deliver_same(result, own, operator) for result, own in zip(results, out, strict=True)]
 
 
 def accumulator(dtype: DType) -> DType:

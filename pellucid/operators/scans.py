@@ -18,10 +18,10 @@ from pellucid.formula.expr import Expr, axis, const, is_nan, load, maximum, mini
 from pellucid.formula.formula import Fold, Formula, Output, Reducer, Scatter, folding, highest, left, lowest, right
 from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, deliver, method, wrap_dim
-from pellucid.operators.extremes import delivered, require_ordered
+from pellucid.operators.extremes import require_ordered
 from pellucid.operators.joining import cat
 from pellucid.operators.reductions import summed_dtype
-from pellucid.operators.rows import Walk, WrittenRule, is_inexact, not_tensor, walk_over
+from pellucid.operators.rows import Walk, WrittenRule, deliver_same, delivered_same, is_inexact, not_tensor, walk_over
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.return_types import return_type
 from pellucid.tensor import Tensor
@@ -116,14 +116,14 @@ def _scanned(plans: PlanTable, name: str, input: Any, *arguments: Any) -> Any:
 def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running sums along ``dim``: ``out[i,j] = sum_{k<=j} input[i,k]``. Integers and booleans give int64."""
     dtype = out.dtype if dtype is None and out is not None else dtype
-    return deliver(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")
+    return deliver_same(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")
 
 
 @both
 def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
     """Running products along ``dim``: ``out[i,j] = prod_{k<=j} input[i,k]``. Integers and booleans give int64."""
     dtype = out.dtype if dtype is None and out is not None else dtype
-    return deliver(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")
+    return deliver_same(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")
 
 
 @method
@@ -183,13 +183,13 @@ cummin_result = return_type("cummin", "values", "indices")
 @both
 def cummax(input: Tensor, dim: int, *, out: Sequence[Tensor] | None = None) -> Any:
     """The largest cell so far along ``dim`` and its position (the last of equals)."""
-    return cummax_result(delivered(_scanned(_extremes, "cummax", input, dim), out, "cummax"))
+    return cummax_result(delivered_same(_scanned(_extremes, "cummax", input, dim), out, "cummax"))
 
 
 @both
 def cummin(input: Tensor, dim: int, *, out: Sequence[Tensor] | None = None) -> Any:
     """The smallest cell so far along ``dim`` and its position (the last of equals)."""
-    return cummin_result(delivered(_scanned(_extremes, "cummin", input, dim), out, "cummin"))
+    return cummin_result(delivered_same(_scanned(_extremes, "cummin", input, dim), out, "cummin"))
 
 
 # -- logarithms of sums -----------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def diff(
                 f"diff(): diff expects {what} to have as many dimensions as input, got {own.ndim} and {x.ndim}"
             )
     if n == 0:
-        return deliver(x.clone(), out, "diff")
+        return deliver_same(x.clone(), out, "diff")
     pieces = [t for t in (prepend, x, append) if t is not None]
     x = cat(pieces, dim) if len(pieces) > 1 else x
     for _ in range(n):

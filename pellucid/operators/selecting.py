@@ -10,13 +10,12 @@ from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, is_nan, maximum, minimum, select
 from pellucid.layout import Layout
 from pellucid.operators.define import both, method, public
+from pellucid.operators.forms import alias, binary
 from pellucid.operators.pointwise import (
     FLOAT,
     NUMBERS,
     SAME,
     Pointwise,
-    alias,
-    binary,
     common_dtype,
     number_or_tensor,
     operand_expr,
@@ -285,13 +284,11 @@ def _step(x: Expr, at_zero: Expr) -> Expr:
     zero, one = const(0, x.dtype), const(1, x.dtype)
     if x.dtype is bool_:
         return select(x, one, at_zero)
-    stepped = select(x > zero, one, zero)
-    stepped = select(x.equals(zero), at_zero, stepped)
-    return select(is_nan(x), x, stepped) if x.dtype.is_floating_point else stepped
+    return select(x.equals(zero), at_zero, select(x > zero, one, zero))
 
 
 heaviside = binary(
-    "heaviside", _step, SAME, "0 below 0, 1 above it, ``values`` at 0.", numbers="none", argument="values",
+    "heaviside", _step, SAME, "0 below 0 and for NaN, 1 above 0, ``values`` at 0.", numbers="none", argument="values",
     gradient="undefined", refuse=_refuse_heaviside,
 )  # fmt: skip
 

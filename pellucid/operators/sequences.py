@@ -43,7 +43,8 @@ def _arange_plan(target: Layout, kind: type) -> Plan:
     """Integers count in int64; floats in float64, rounded once."""
     inner = int64 if kind is int else float64
     value = scalar(0, inner) + axis(0).cast(inner) * scalar(1, inner)
-    return kernel_plan(Formula("arange", 1, (Output(value.cast(target.dtype)),)), (kind, kind), (target.numel,), [target])
+    formula = Formula("arange", 1, (Output(value.cast(target.dtype)),))
+    return kernel_plan(formula, (kind, kind), (target.numel,), [target])
 
 
 _aranges = PlanTable(_arange_plan)
@@ -70,8 +71,9 @@ def arange(
     Raises:
         RuntimeError: the step is zero, leads away from ``end``, or a bound is not finite.
     """
-    if len(args) == 1 and type(args[0]) is int and args[0] >= 0 and dtype is out is start is step is end is device:
-        if default_device() is CPU and not (layout or requires_grad or pin_memory):
+    if len(args) == 1 and type(args[0]) is int and args[0] >= 0 and start is None and step is None and end is None:
+        bare = dtype is None and out is None and device is None and not (layout or requires_grad or pin_memory)
+        if bare and default_device() is CPU:
             return _counts[args[0]](0, 1)
     first, last, by = _arange_bounds(args, start, end, step)
     whole = isinstance(first, int) and isinstance(last, int) and isinstance(by, int)
@@ -298,7 +300,9 @@ def eye(
     return finished(deliver(made, out, "eye"), "eye", requires_grad)
 
 
-def _triangle(operator: str, pick: Any, row: int, col: int, offset: int, dtype: Any, device: Any, layout: Any) -> Tensor:
+def _triangle(
+    operator: str, pick: Any, row: int, col: int, offset: int, dtype: Any, device: Any, layout: Any
+) -> Tensor:
     if row < 0 or col < 0:
         raise RuntimeError(f"{operator}(): row and col must be non-negative, got {row} and {col}")
     kind = checked_dtype(operator, dtype)

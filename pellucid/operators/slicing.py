@@ -7,7 +7,8 @@ gather into new memory (advanced indexing); what is basic in such an index is ta
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,16 +17,17 @@ import numpy as np
 from pellucid.dtypes import bool_, int32, int64, uint8
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, View, dense, selected, sliced, unsqueezed
-from pellucid.operators.advanced import put, take_cells
+from pellucid.operators.advanced import Shape, put, take_cells, take_plan
 from pellucid.operators.copying import clone
 from pellucid.operators.define import both, method
-from pellucid.operators.viewing import Part
-from pellucid.operators.views import view
+from pellucid.operators.masks import put_masked, take_masked
+from pellucid.operators.viewing import Part, same_tensor
 from pellucid.plan import Plan, PlanTable
-from pellucid.tensor import Tensor, array_of, empty_like_layout, tensor_on
+from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 # An item of a basic index, as the plans know it: an int, a (start, stop, step), None or Ellipsis.
 Item = Any
+WHOLE = (None, None, None)
 
 # -- basic ------------------------------------------------------------------------------------------------------------
 
@@ -39,11 +41,11 @@ def _basic_plan(x: Layout, *items: Item) -> Plan:
 
 
 def _complain_too_many(x: Layout, items: Sequence[Item]) -> None:
-    if x.ndim == 0 and items == (items[0],):
+    if x.ndim == 0 and len(items) == 1 and not isinstance(items[0], Layout):
         if isinstance(items[0], tuple):
             raise IndexError("x[...]: a slice cannot be applied to a 0-dim tensor; x[None] adds a dimension.")
         raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert a 0-dim tensor to a number")
-    named = sum(1 for item in items if item is not None and item is not ...)
+    named = sum(_consumes(item) for item in items)
     raise IndexError(
         f"too many indices for tensor of dimension {x.ndim}: its shape is {shape_text(x.shape)}, the index names "
         f"{named} dimensions"
@@ -104,27 +106,35 @@ def __getitem__(x: Tensor, index: Any) -> Tensor:
     Raises:
         IndexError: an index outside of its dimension, more indices than dimensions, an index of an unfit type.
     """
-    kind = type(index)
-    if kind is int:
-        return _basics[x.layout, index](x)
-    if kind is tuple:
-        key: list[Any] = [x.layout]
-        for item in index:
-            kind = type(item)
-            if kind is int or item is None or item is ...:
-                key.append(item)
-            elif kind is slice:
-                key.append(_slice_key(item))
-            else:
-                break
+    if type(index) is int:
+        return _basics[x.layout, index](x)  # type: ignore[no-any-return]
+    key, tensors = _parsed(x, index)
+    if tensors:
+        return _picks[key](x, *tensors)  # type: ignore[no-any-return]
+    return _basics[key](x)  # type: ignore[no-any-return]
+
+
+# -- an index taken apart ---------------------------------------------------------------------------------------------
+
+
+def _parsed(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """The key of an index (the layout of ``x``, then an item for each of its parts; a tensor is told by its layout),
+    and its tensors: int64 or int32 indices and masks."""
+    key: list[Any] = [x.layout]
+    tensors: list[Tensor] = []
+    for item in index if type(index) is tuple else _items(index):
+        kind = type(item)
+        if kind is int or item is None or item is ...:
+            key.append(item)
+        elif kind is slice:
+            key.append(_slice_key(item))
         else:
-            return _basics[tuple(key)](x)
-    elif kind is slice:
-        return _basics[x.layout, _slice_key(index)](x)
-    elif index is None or index is ...:
-        return _basics[x.layout, index](x)
-    target, dims, indices, _ = located(x, index)
-    return take_cells(target, dims, indices) if dims else target
+            item = _normal(item)
+            if isinstance(item, Tensor):
+                tensors.append(item)
+                item = item.layout
+            key.append(item)
+    return tuple(key), tensors
 
 
 def _slice_key(s: slice) -> tuple[Any, Any, Any]:
@@ -148,43 +158,6 @@ def _bound(value: Any) -> int:
         ) from None
 
 
-# -- what else can stand in an index ----------------------------------------------------------------------------------
-
-
-def located(x: Tensor, index: Any) -> tuple[Tensor, tuple[int, ...], tuple[Tensor, ...], Tensor | None]:
-    """An index taken apart: the view that its basic part chooses, and the dimensions of that view that index tensors
-    pick from. The last result is the mask, if a mask is all there is beside full slices."""
-    items = [_normal(item) for item in _items(index)]
-    named = sum(_consumes(item) for item in items)
-    rest = x.layout.ndim - named
-    if rest < 0:
-        raise IndexError(
-            f"too many indices for tensor of dimension {x.layout.ndim}: its shape is {shape_text(x.layout.shape)}, the "
-            f"index names {named} dimensions"
-        )
-    basic: list[Item] = []
-    picks: list[tuple[int, Tensor]] = []
-    dim = 0
-    for item in items:
-        if not isinstance(item, Tensor):
-            basic.append(item)
-            dim += rest if item is ... else 0 if isinstance(item, int) else 1
-        elif item.layout.dtype is bool_:
-            basic += [(None, None, None)] * item.layout.ndim or [None]
-            picks.append((dim, item))
-            dim += item.layout.ndim or 1
-        else:
-            basic.append((None, None, None))
-            picks.append((dim, item))
-            dim += 1
-    target = x
-    if not picks or any(item is not ... and item != (None, None, None) for item in basic):
-        target = _basics[x.layout, *basic](x)
-    mask = picks[0][1] if len(picks) == 1 and picks[0][1].layout.dtype is bool_ and picks[0][1].layout.ndim else None
-    pairs = [pair for d, t in picks for pair in _coordinates(target, d, t)]
-    return target, tuple(d for d, _ in pairs), tuple(t for _, t in pairs), mask
-
-
 def _items(index: Any) -> Sequence[Any]:
     """The items of an index; a list that holds slices, tensors, lists ... means a tuple."""
     if isinstance(index, tuple):
@@ -194,7 +167,7 @@ def _items(index: Any) -> Sequence[Any]:
             "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of "
             "x[seq]",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         return index
     return (index,)
@@ -205,19 +178,18 @@ def _is_index_part(item: Any) -> bool:
 
 
 def _normal(item: Any) -> Any:
-    """An item as an int, a (start, stop, step), None, Ellipsis, an index tensor or a mask.
+    """What is not basic as an index tensor or a mask, or as an int.
 
     Raises:
         IndexError, TypeError: it cannot be an index.
     """
-    if item is None or item is ... or type(item) is int:
-        return item
-    if isinstance(item, slice):
-        return _slice_key(item)
+    if isinstance(item, Tensor):
+        layout = item.layout
+        if layout.ndim and (layout.dtype is int64 or layout.dtype is bool_ or layout.dtype is int32):
+            return item
+        return _normal_tensor(item)
     if isinstance(item, bool):
         return _tensor(np.array(item))
-    if isinstance(item, Tensor):
-        return _normal_tensor(item)
     if isinstance(item, np.ndarray):
         return _normal_tensor(_tensor(item))
     if isinstance(item, str | bytes):
@@ -238,7 +210,7 @@ def _normal_tensor(item: Tensor) -> int | Tensor:
         warnings.warn(
             "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
         return _tensor(array_of(item) != 0)
     if dtype is bool_:
@@ -278,30 +250,99 @@ def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
     return result
 
 
+# -- where an index points --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """The view that the basic part of an index chooses (None: the tensor itself), its layout, and the dimension of it
+    from which each tensor of the index picks."""
+
+    view: Plan | None
+    target: Layout
+    dims: tuple[int, ...]
+    tensors: tuple[Layout, ...]
+
+    @property
+    def masks(self) -> int:
+        return sum(1 for t in self.tensors if t.dtype is bool_)
+
+
+def _place(x: Layout, *items: Any) -> Place:
+    rest = x.ndim - sum(_consumes(item) for item in items)
+    if rest < 0:
+        _complain_too_many(x, items)
+    basic: list[Item] = []
+    dims: list[int] = []
+    dim = 0
+    for item in items:
+        if isinstance(item, Layout):
+            dims.append(dim)
+            width = item.ndim if item.dtype is bool_ else 1
+            # A number True or False has a dimension of its own.
+            basic += [WHOLE] * width or [None]
+            dim += width or 1
+        else:
+            basic.append(item)
+            dim += rest if item is ... else 0 if isinstance(item, int) else 1
+    target, _ = picked(x, basic)
+    tensors = tuple(item for item in items if isinstance(item, Layout))
+    for d, t in zip(dims, tensors, strict=True):
+        _require_mask_fits(target, d, t)
+    whole = all(item is ... or item == WHOLE for item in basic)
+    return Place(None if whole else _basics[x, *basic], target, tuple(dims), tensors)
+
+
 def _consumes(item: Any) -> int:
     """How many dimensions of the tensor an item names."""
-    if isinstance(item, Tensor):
-        return item.layout.ndim if item.layout.dtype is bool_ else 1
+    if isinstance(item, Layout):
+        return item.ndim if item.dtype is bool_ else 1
     return 0 if item is None or item is ... else 1
 
 
-def _coordinates(target: Tensor, dim: int, item: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """An index tensor for each dimension that ``item`` names; those of a mask say where it is true."""
-    if item.layout.dtype is not bool_:
-        yield dim, item
-        return
-    mask, shape = array_of(item), target.layout.shape
-    if mask.ndim == 0:
-        yield dim, _tensor(np.zeros(int(mask), np.int64))
+def _require_mask_fits(target: Layout, dim: int, mask: Layout) -> None:
+    if mask.dtype is not bool_:
         return
     for k, n in enumerate(mask.shape):
-        if n != shape[dim + k]:
+        if n != target.shape[dim + k]:
             raise IndexError(
                 f"The shape of the mask {list(mask.shape)} at index {k} does not match the shape of the indexed tensor "
-                f"{list(shape)} at index {dim + k}"
+                f"{list(target.shape)} at index {dim + k}"
             )
-    for k, places in enumerate(np.nonzero(mask)):
-        yield dim + k, tensor_on(np.ascontiguousarray(places), int64)
+
+
+_places = PlanTable(_place)
+
+
+def _coordinates(place: Place, tensors: Sequence[Tensor]) -> tuple[Shape, list[Tensor]]:
+    """An index tensor for each dimension that is picked from; those of a mask say where it is true."""
+    dims: list[int] = []
+    indices: list[Tensor] = []
+    for d, t in zip(place.dims, tensors, strict=True):
+        if t.layout.dtype is not bool_:
+            found = [t]
+        elif t.layout.ndim == 0:
+            found = [_tensor(np.zeros(int(array_of(t)), np.int64))]
+        else:
+            found = [_tensor(where) for where in np.nonzero(array_of(t))]
+        dims += range(d, d + len(found))
+        indices += found
+    return tuple(dims), indices
+
+
+def _pick_plan(x: Layout, *items: Any) -> Plan:
+    place = _places[x, *items]
+    view = place.view or same_tensor
+    if not place.masks:
+        take = take_plan(place.target, place.dims, *place.tensors)
+        return take if place.view is None else lambda t, *indices: take(view(t), *indices)
+    if len(place.tensors) == 1 and place.tensors[0].ndim:
+        (dim,) = place.dims
+        return lambda t, mask: take_masked(view(t), dim, mask)
+    return lambda t, *tensors: take_cells(view(t), *_coordinates(place, tensors))
+
+
+_picks = PlanTable(_pick_plan)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -317,28 +358,32 @@ def __setitem__(x: Tensor, index: Any, value: Any) -> None:
         IndexError: as for reading; TypeError: the value is neither a number nor a tensor;
         RuntimeError: the value does not broadcast, or (with index tensors) has another dtype.
     """
-    if not isinstance(value, Tensor | int | float | complex | np.integer):
+    key, tensors = _parsed(x, index)
+    if isinstance(value, Tensor):
+        shape = value.layout.shape
+        if len(shape) > 1 and shape[0] == 1 or (len(shape) == 1 and value.layout.numel == 1):
+            leading = next((k for k, n in enumerate(shape) if n != 1), len(shape))
+            value = value.reshape(shape[leading:])  # type: ignore[attr-defined]
+    elif not isinstance(value, int | float | complex | np.integer):
         raise TypeError(
             f"can't assign a {type(value).__name__} to a {x.layout.dtype!r} tensor; make a tensor of it by tensor(...)"
         )
-    target, dims, indices, mask = located(x, index)
-    if not isinstance(value, Tensor):
-        if mask is not None:
-            rest = target.layout.ndim - dims[-1] - 1
-            target.masked_fill_(view(mask, *mask.layout.shape, *(1,) * rest), value)
-        elif dims:
-            put(target, dims, indices, value, False)
-        else:
-            target.fill_(value)
-        return
-    shape = value.layout.shape
-    leading = next((k for k, n in enumerate(shape) if n != 1), len(shape))
-    if leading:
-        value = value.reshape(shape[leading:])
-    if dims:
-        put(target, dims, indices, value, False)
+    if tensors:
+        _store(x, _places[key], tensors, value, False)
+    elif isinstance(value, Tensor):
+        _basics[key](x).copy_(value)
     else:
-        target.copy_(value)
+        _basics[key](x).fill_(value)
+
+
+def _store(x: Tensor, place: Place, tensors: Sequence[Tensor], value: Any, accumulate: bool) -> None:
+    target = x if place.view is None else place.view(x)
+    if not place.masks:
+        put(target, place.dims, tensors, value, accumulate)
+    elif len(tensors) == 1 and place.tensors[0].ndim and not accumulate:
+        put_masked(target, place.dims[0], tensors[0], value)
+    else:
+        put(target, *_coordinates(place, tensors), value, accumulate)
 
 
 @method
@@ -353,10 +398,10 @@ def index_put_(
     """
     if not isinstance(values, Tensor):
         raise TypeError(f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}")
-    target, dims, tensors, _ = located(input, tuple(slice(None) if i is None else i for i in indices))
-    if not dims:
+    key, tensors = _parsed(input, tuple(slice(None) if i is None else i for i in indices))
+    if not tensors:
         raise IndexError("index_put_(): at least one index tensor must be given; indices hold none")
-    put(target, dims, tensors, values, accumulate)
+    _store(input, _places[key], tensors, values, accumulate)
     return input
 
 

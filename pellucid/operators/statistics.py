@@ -15,13 +15,13 @@ from pellucid.formula.expr import Expr, given, unary
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout
 from pellucid.operators.define import both, deliver
-from pellucid.operators.extremes import delivered
 from pellucid.operators.reductions import cells_of
 from pellucid.operators.rows import (
     Dims,
     Walk,
     WrittenRule,
     accumulator,
+    delivered_same,
     fold_plan,
     hashable,
     is_inexact,
@@ -153,7 +153,7 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Variance and mean over ``dim``, as a pair."""
     pair = _with_mean("var", input, dim, unbiased, keepdim, correction)
-    return tuple(delivered(pair, out, "var_mean"))
+    return tuple(delivered_same(pair, out, "var_mean"))
 
 
 @both
@@ -163,7 +163,7 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Standard deviation and mean over ``dim``, as a pair."""
     pair = _with_mean("std", input, dim, unbiased, keepdim, correction)
-    return tuple(delivered(pair, out, "std_mean"))
+    return tuple(delivered_same(pair, out, "std_mean"))
 
 
 def _with_mean(name: str, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:

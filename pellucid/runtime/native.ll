@@ -448,7 +448,8 @@ entry:
   %storage = call ptr @storage_of(ptr %view)
   %version_at = getelementptr %Storage, ptr %storage, i32 0, i32 3
   %version = load i64, ptr %version_at
-  %seen_version = select i1 %on, i64 %version, i64 -1
+  %without = sub i64 -1, %version
+  %seen_version = select i1 %on, i64 %version, i64 %without
   %seen = call ptr @PyLong_FromSsize_t(i64 %seen_version)
   %failed = icmp eq ptr %seen, null
   br i1 %failed, label %fail, label %set

@@ -256,7 +256,8 @@ def _compare_tensor(ours: Any, theirs: torch.Tensor, scale: float, strides: bool
 
 
 def _difference(ours: torch.Tensor, theirs: torch.Tensor) -> str:
-    equal = torch.isclose(ours, theirs, equal_nan=True, rtol=1e-3) if ours.dtype.is_floating_point else ours == theirs
+    inexact = ours.dtype.is_floating_point or ours.dtype.is_complex
+    equal = torch.isclose(ours, theirs, equal_nan=True, rtol=1e-3) if inexact else ours == theirs
     bad = (~equal).nonzero()
     at = tuple(bad[0].tolist()) if len(bad) else (0,) * ours.ndim
     pair = f"{ours[at].item()}, PyTorch {theirs[at].item()}"

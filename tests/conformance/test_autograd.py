@@ -7,7 +7,10 @@ import pytest
 import torch
 
 import pellucid
-from tests.conformance import autograd_more_programs  # noqa: F401 - it registers its programs
+from tests.conformance import (  # noqa: F401 - they register their programs
+    autograd_function_programs,
+    autograd_writing_programs,
+)
 from tests.conformance.autograd_programs import PROGRAMS, Program
 
 

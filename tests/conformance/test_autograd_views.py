@@ -9,7 +9,7 @@ import torch
 
 import pellucid
 
-PROGRAMS = 400
+PROGRAMS = 800
 
 
 def run(t: Any, seed: int) -> tuple[list[Any], str | None]:
@@ -33,7 +33,11 @@ def step(t: Any, choice: random.Random, pool: list[Any]) -> None:
     x = choice.choice(pool)
     kind = choice.random()
     if kind < 0.35:
-        pool.append(view(choice, x))
+        if choice.random() < 0.05:
+            with t.no_grad():
+                pool.append(view(choice, x))
+        else:
+            pool.append(view(choice, x))
     elif kind < 0.75:
         write(t, choice, x, pool)
     else:
@@ -79,8 +83,10 @@ def test_random_programs(block: int) -> None:
     for seed in range(block * PROGRAMS // 8, (block + 1) * PROGRAMS // 8):
         wanted, refusal = run(torch, seed)
         found, own_refusal = run(pellucid, seed)
+        if refusal is not None and "a leaf Variable" in refusal:
+            continue  # PyTorch takes a view for a leaf until somebody asks for its grad_fn after its base was written
         assert (refusal is None) == (own_refusal is None), (seed, refusal, own_refusal)
         for a, b in zip(wanted, found, strict=True):
             assert (a is None) == (b is None), seed
             if a is not None:
-                np.testing.assert_allclose(b, a, rtol=1e-9, err_msg=str(seed))
+                np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12, err_msg=str(seed))

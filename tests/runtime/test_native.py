@@ -435,7 +435,7 @@ def test_views_of_written_memory_are_refreshed(monkeypatch: pytest.MonkeyPatch) 
         x.storage.version += 1
         copy(target, out)
         assert len(seen) == 2
-        assert made_without.seen == -1
+        assert made_without.seen == -1 - made_without.storage.version + 1
         assert native.recorded(x) is False
     finally:
         native.set_grad_enabled(True)

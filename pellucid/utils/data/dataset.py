@@ -88,7 +88,7 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
     Raises:
         ValueError: the lengths do not add up to the size of the data set.
     """
-    from pellucid.operators.random import randperm
+    from pellucid.operators.random_creation import randperm
 
     n = len(dataset)  # type: ignore[arg-type]
     if abs(sum(lengths) - 1) < 1e-9 and sum(lengths) <= 1.0 + 1e-9 and any(isinstance(x, float) for x in lengths):

@@ -42,7 +42,7 @@ def _own_generator(generator: Any) -> Any:
     """The given generator, or a new one with a drawn seed."""
     if generator is not None:
         return generator
-    from pellucid.operators.random import Generator
+    from pellucid.operators.generators import Generator
 
     own = Generator()
     own.manual_seed(drawn_seed())
@@ -67,7 +67,7 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        from pellucid.operators.random import randint, randperm
+        from pellucid.operators.random_creation import randint, randperm
 
         n, generator = len(self.data_source), _own_generator(self.generator)
         if self.replacement:
@@ -90,7 +90,7 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        from pellucid.operators.random import randperm
+        from pellucid.operators.random_creation import randperm
 
         for i in randperm(len(self.indices), generator=self.generator).tolist():
             yield self.indices[i]
@@ -109,7 +109,7 @@ class WeightedRandomSampler(Sampler):
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        from pellucid.operators.random import multinomial
+        from pellucid.operators.random_fills import multinomial
 
         return iter(multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator).tolist())
 

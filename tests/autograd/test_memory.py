@@ -1,0 +1,109 @@
+"""Graphs are freed by reference counts alone: there are no cycles in them."""
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import pellucid
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def leaf() -> Any:
+    return pellucid.ones(4, 4, requires_grad=True)
+
+
+def forgotten() -> None:
+    (leaf() * 2).exp().sum()
+
+
+def differentiated() -> None:
+    (leaf() * 2).exp().sum().backward()
+
+
+def differentiated_and_kept() -> None:
+    (leaf() * 2).exp().sum().backward(retain_graph=True)
+
+
+def twice_differentiated() -> None:
+    a = leaf()
+    (g,) = pellucid.autograd.grad(a.exp().sum(), a, create_graph=True)
+    pellucid.autograd.grad(g.sum(), a, create_graph=True)
+
+
+def views_written() -> None:
+    a = leaf()
+    x = a * 2
+    x[0] = a[1] * 3
+    x.t()[1:].mul_(2)
+    x.exp_().sum()
+
+
+def hooked() -> None:
+    a = leaf()
+    x = a * 2
+    x.register_hook(lambda g: g * 2)
+    x.retain_grad()
+    a.register_hook(lambda g: g)
+    x.grad_fn.register_hook(lambda ins, outs: None)
+    x.sum().backward()
+
+
+class Exp(pellucid.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = x.exp()
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * ctx.saved_tensors[1]
+
+
+def custom() -> None:
+    y = Exp.apply(leaf())
+    y.sum().backward(retain_graph=True)
+
+
+def saved_elsewhere() -> None:
+    with pellucid.autograd.graph.save_on_cpu():
+        y = leaf().exp()
+    y.sum()
+
+
+PROGRAMS: list[Callable[[], None]] = [
+    forgotten, differentiated, differentiated_and_kept, twice_differentiated, views_written, hooked, custom,
+    saved_elsewhere,
+]  # fmt: skip
+
+
+def living() -> int:
+    return sum(isinstance(x, pellucid.Tensor | pellucid.autograd.graph.Node) for x in gc.get_objects())
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.usefixtures("uncollected")
+def test_nothing_is_left(program: Callable[[], None]) -> None:
+    program()  # plans are made
+    before = living()
+    program()
+    assert living() == before
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_backward_frees_what_was_saved() -> None:
+    a = leaf()
+    y = a * 2
+    z = y * y
+    saved = z.grad_fn
+    z.sum().backward()
+    assert saved.saved is None

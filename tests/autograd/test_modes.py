@@ -1,0 +1,78 @@
+"""Whether calls are recorded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import pellucid
+
+
+def recorded() -> bool:
+    return bool((pellucid.ones(1, requires_grad=True) * 2).requires_grad)
+
+
+@pytest.mark.parametrize("mode", [pellucid.no_grad, pellucid.inference_mode])
+def test_off_and_on(mode: Any) -> None:
+    with mode():
+        assert not recorded()
+        with pellucid.enable_grad():
+            assert recorded()
+        assert not recorded()
+    assert recorded()
+    with mode(), pytest.raises(KeyError):
+        raise KeyError
+    assert recorded()
+
+
+def test_one_object_serves_nested_contexts() -> None:
+    off = pellucid.no_grad()
+    with off:
+        with off:
+            assert not recorded()
+        assert not recorded()
+    assert recorded()
+
+
+def test_set_grad_enabled_is_a_function_and_a_context() -> None:
+    pellucid.set_grad_enabled(False)
+    assert not recorded()
+    with pellucid.set_grad_enabled(True):
+        assert recorded()
+    assert not recorded()
+    pellucid.set_grad_enabled(True)
+
+
+def test_decorators() -> None:
+    @pellucid.no_grad()
+    def one() -> bool:
+        """What it does."""
+        return recorded()
+
+    @pellucid.no_grad
+    def two() -> bool:
+        return recorded()
+
+    assert (one(), two(), recorded()) == (False, False, True)
+    assert (one.__name__, one.__doc__) == ("one", "What it does.")
+
+
+def test_decorated_generators_are_off_only_while_they_run() -> None:
+    closed = []
+
+    @pellucid.no_grad()
+    def steps() -> Iterator[bool]:
+        try:
+            yield recorded()
+            yield recorded()
+        finally:
+            closed.append(recorded())
+
+    for inside in steps():
+        assert not inside
+        assert recorded()
+    running = steps()
+    next(running)
+    running.close()  # type: ignore[attr-defined]
+    assert closed == [False, False]
+    assert recorded()
