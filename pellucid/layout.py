@@ -39,7 +39,7 @@ class Size(tuple[int, ...]):
 class Layout:
     """Where the cells of a tensor lie, relative to its first one. Make one by ``layout_of`` or ``dense``."""
 
-    __slots__ = ("shape", "strides", "dtype", "device", "ndim", "numel", "nbytes", "contiguous", "__weakref__")
+    __slots__ = ("__weakref__", "contiguous", "device", "dtype", "nbytes", "ndim", "numel", "shape", "strides")
     shape: Size
     strides: tuple[int, ...]
     dtype: DType

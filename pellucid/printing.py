@@ -220,10 +220,7 @@ def tensor_repr(
     dims = tuple(shape or ()) if array is None else array.shape
     empty = array is not None and array.size == 0
     hidden = array is None or (empty and len(dims) != 1) or (not empty and not _options.edgeitems)
-    if array is None:
-        content = "..."
-    else:
-        content = "[]" if empty else _content(array, dtype, len(prefix))
+    content = "..." if array is None else "[]" if empty else _content(array, dtype, len(prefix))
     suffixes = [
         (device != "cpu", f"device='{device}'"),
         (hidden, f"size={dims}"),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.devices import device as Device
-from pellucid.dtypes import DType, bfloat16
+from pellucid.dtypes import DType
 from pellucid.layout import Layout, Size
 from pellucid.runtime import native
+from pellucid.storage import array_on, storage_of
 
 if TYPE_CHECKING:
     from pellucid.autograd.graph import Node
@@ -25,7 +26,17 @@ class Tensor:
     """
 
     __slots__ = (
-        "layout", "storage", "ptr", "tracked", "node", "output_nr", "gradient", "base", "seen", "__dict__", "__weakref__",
+        "__dict__",
+        "__weakref__",
+        "base",
+        "gradient",
+        "layout",
+        "node",
+        "output_nr",
+        "ptr",
+        "seen",
+        "storage",
+        "tracked",
     )  # fmt: skip
     layout: Layout
     storage: native.Storage
@@ -104,37 +115,11 @@ def empty_like_layout(layout: Layout) -> Tensor:
     return native.new_tensor(layout, storage, storage.ptr)
 
 
-class _Memory:
-    """What NumPy needs to know to look at a tensor's memory; it keeps the storage alive."""
-
-    __slots__ = ("__array_interface__", "storage")
-
-    def __init__(self, t: Tensor) -> None:
-        self.storage = t.storage
-        layout, size = t.layout, t.layout.dtype.itemsize
-        kind = f"<u{size}" if layout.dtype is bfloat16 else layout.dtype.numpy.str
-        self.__array_interface__ = {
-            "version": 3,
-            "shape": tuple(layout.shape),
-            "typestr": kind,
-            "data": (t.ptr, False),
-            "strides": tuple(s * size for s in layout.strides),
-        }
-
-
 def array_of(t: Tensor) -> np.ndarray[Any, Any]:
     """The tensor's cells as a NumPy array on the same memory (bfloat16 as ml_dtypes' type)."""
-    array = np.asarray(_Memory(t))
-    return array.view(t.layout.dtype.numpy) if t.layout.dtype is bfloat16 else array
+    return array_on(t.storage, t.ptr, t.layout)
 
 
 def tensor_on(array: np.ndarray[Any, Any], dtype: DType) -> Tensor:
     """A tensor on the array's memory, which it keeps alive."""
-    from pellucid.layout import layout_of, span
-
-    strides = tuple([s // dtype.itemsize for s in array.strides])
-    layout = layout_of(array.shape, strides, dtype)
-    address = array.__array_interface__["data"][0]
-    low, high = span(layout)
-    storage = native.wrap(address + low * dtype.itemsize, (high - low) * dtype.itemsize, array)
-    return native.new_tensor(layout, storage, address)
+    return native.new_tensor(*storage_of(array, dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,8 +61,8 @@ def _scatter_plan(
 
 
 def grad_fn_name(formula_name: str) -> str:
-    """``index_select`` -> ``IndexSelectBackward0``."""
-    return "".join(part[:1].upper() + part[1:] for part in formula_name.split("_")) + "Backward0"
+    """``index_select`` -> ``IndexSelectBackward0``, ``log1p`` -> ``Log1PBackward0``."""
+    return re.sub(r"(?:^|_|(?<=\d))([a-z])|_", lambda m: (m[1] or "").upper(), formula_name) + "Backward0"
 
 
 Pull = Callable[[Any, tuple[Any, ...]], Any]  # (gradient of the result, what was saved) -> gradient of an operand
@@ -91,13 +92,14 @@ class Step:
             result = result.sum(self.reduce)
         return result if result.layout.shape == self.shape else result.reshape(self.shape)
 
-    def pull(self, kept: tuple[int, ...]) -> Pull:
+    def pull(self, kept: tuple[int, ...], operands: Sequence[Operand]) -> Pull:
         """``run`` for nodes that save the values numbered ``kept``, without what is known from that."""
         if self.same:
             return lambda g, saved: g
         plans, shape = self.plans, self.shape
         places = [kept.index(i - 1) for i in self.used if i > 0]
-        if self.used[0] == 0 and not self.reduce and len(places) < 3:
+        tensors = all(i < 2 or isinstance(operands[i - 2], Layout) for i in self.used)
+        if self.used[0] == 0 and tensors and not self.reduce and len(places) < 3:
             if not places:
 
                 def alone(g: Any, saved: tuple[Any, ...]) -> Any:
@@ -109,12 +111,12 @@ class Step:
 
             def with_one(g: Any, saved: tuple[Any, ...]) -> Any:
                 a = saved[first]
-                result = plans[g.layout, _key(a)](g, a)
+                result = plans[g.layout, a.layout](g, a)
                 return result if result.layout.shape == shape else result.reshape(shape)
 
             def with_two(g: Any, saved: tuple[Any, ...]) -> Any:
                 a, b = saved[first], saved[last]
-                result = plans[g.layout, _key(a), _key(b)](g, a, b)
+                result = plans[g.layout, a.layout, b.layout](g, a, b)
                 return result if result.layout.shape == shape else result.reshape(shape)
 
             return with_one if first == last else with_two
@@ -141,7 +143,6 @@ class DerivedRule:
         self.formula, self.operands, self.sizes, self.given = formula, operands, sizes, given
         self.name = name or grad_fn_name(formula.name)
         self._steps: dict[int, list[Step]] = {}
-        self._pulls: dict[Pattern, list[Pull]] = {}
 
     def steps(self, k: int) -> list[Step]:
         """What brings the gradient to operand ``k``."""
@@ -177,14 +178,18 @@ class DerivedRule:
         if g is None:
             return (None,) * len(node.edges)
         pattern = node.pattern
-        pulls = self._pulls.get(pattern)
+        pulls = pattern.pulls
         if pulls is None:
-            self._pulls[pattern] = pulls = [self._pull(k, e is not None, pattern) for k, e in enumerate(node.edges)]
-        if not pattern.kept:
-            return [pull(g, ()) for pull in pulls]
-        saved = node.values()
-        if pattern.kept[0] == 0 and native.grad_enabled():
-            saved = (_tracked_result(saved[0], node), *saved[1:])
+            pattern.pulls = pulls = tuple([self._pull(k, e is not None, pattern) for k, e in enumerate(node.edges)])
+        saved: tuple[Any, ...] = ()
+        if pattern.kept:
+            saved = node.values()
+            if pattern.kept[0] == 0 and native.grad_enabled():
+                saved = (_tracked_result(saved[0], node), *saved[1:])
+        if len(pulls) == 2:  # a comprehension would cost as much as the rest
+            return pulls[0](g, saved), pulls[1](g, saved)
+        if len(pulls) == 1:
+            return (pulls[0](g, saved),)
         return [pull(g, saved) for pull in pulls]
 
     def _pull(self, k: int, needed: bool, pattern: Pattern) -> Pull:
@@ -193,7 +198,7 @@ class DerivedRule:
             return lambda g, saved: None
         operand = self.operands[k]
         assert isinstance(operand, Layout), "a number has no gradient"
-        pulls = [step.pull(pattern.kept) for step in self.steps(k)]
+        pulls = [step.pull(pattern.kept, self.operands) for step in self.steps(k)]
         if not pulls:  # the result depends on it in steps only (a rounding)
             nothing = dense(operand.shape, operand.dtype)
             return lambda g, saved: zeros(nothing)

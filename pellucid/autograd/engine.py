@@ -21,9 +21,10 @@ class Wanted:
     """What a walk is for, when it is not for the ``grad`` of every leaf: results of nodes, and leaves.
 
     ``found`` holds their gradients in the order asked for; ``add`` says that leaves get them as ``grad`` instead.
+    ``needed`` are the nodes that have to run, ``reached`` also those where a gradient is only collected.
     """
 
-    __slots__ = ("add", "found", "inner", "leaves", "needed")
+    __slots__ = ("add", "found", "inner", "leaves", "needed", "reached")
 
     def __init__(self, roots: Iterable[Any], inputs: Sequence[Any], add: bool) -> None:
         self.found: list[Any] = [None] * len(inputs)
@@ -36,6 +37,7 @@ class Wanted:
             else:
                 self.inner.setdefault(t.node, []).append((t.output_nr, i))
         self.needed = _leading_to(roots, self.leaves, self.inner)
+        self.reached = self.needed | self.inner.keys()
 
     def collect(self, node: Node, grads: list[Any]) -> None:
         for k, i in self.inner.get(node, ()):
@@ -67,55 +69,57 @@ def run(
     heap: list[int] = []
     waiting: dict[int, tuple[Node, list[Any]]] = {}
     late: dict[int, tuple[Any, Any]] = {}  # by id: leaves whose gradient is handed over when it is complete
-    checking = anomaly.checking()
     steal = wanted is None and not create_graph and not hooks.of_leaves
-
-    def send(edges: Iterable[Edge], results: Sequence[Any]) -> None:
-        for edge, g in zip(edges, results, strict=True):
-            if edge is None or g is None:
-                continue
-            target, k = edge
-            if type(target) is not Node:
-                if steal and target.gradient is None:
-                    target.gradient = _own(g, target.layout)
-                elif wanted is None or id(target) in wanted.leaves:
-                    entry = late.get(id(target))
-                    late[id(target)] = target, g if entry is None else entry[1] + g
-                continue
-            number = target.number
-            found = waiting.get(number)
-            if found is None:
-                if wanted is not None and target not in wanted.needed and target not in wanted.inner:
-                    continue
-                grads = [None] * len(target.pattern.layouts)
-                grads[k] = g
-                waiting[number] = target, grads
-                heappush(heap, number)
-            else:
-                grads = found[1]
-                grads[k] = g if grads[k] is None else grads[k] + g
-
+    checking = anomaly.checking()
+    edges: Iterable[Edge] = [(root.node or root, root.output_nr) for root in roots]
+    results: Sequence[Any] = gradients
     before = native.set_grad_enabled(create_graph)
     try:
-        send([(root.node or root, root.output_nr) for root in roots], gradients)
-        while heap:
-            node, grads = waiting.pop(heappop(heap))
-            node_hooks = node.hooks
-            if node_hooks is not None:
-                node_hooks.before(grads)
+        while True:
+            for edge, g in zip(edges, results, strict=True):  # hand the results on
+                if edge is None or g is None:
+                    continue
+                target, k = edge
+                if type(target) is Node:
+                    number = target.number
+                    found = waiting.get(number)
+                    if found is not None:
+                        grads = found[1]
+                        grads[k] = g if grads[k] is None else grads[k] + g
+                    elif wanted is None or target in wanted.reached:
+                        count = len(target.pattern.layouts)
+                        if count == 1:
+                            grads = [g]
+                        else:
+                            grads = [None] * count
+                            grads[k] = g
+                        waiting[number] = target, grads
+                        heappush(heap, number)
+                elif steal and target.gradient is None:
+                    target.gradient = _own(g, target.layout)
+                elif wanted is None or id(target) in wanted.leaves:
+                    sum_so_far = late.get(id(target))
+                    late[id(target)] = target, g if sum_so_far is None else sum_so_far[1] + g
+            if not heap:
+                break
+            node, grads = waiting.pop(heappop(heap))  # run the next one
+            if node.hooks is not None:
+                node.hooks.before(grads)
             if wanted is not None:
                 wanted.collect(node, grads)
                 if node not in wanted.needed:
+                    edges = results = ()
                     continue
-            results = node.pattern.rule.backward(node, grads)
+            pattern = node.pattern
+            results = pattern.rule.backward(node, grads)
             if checking:
                 anomaly.check(node, results)
-            if node_hooks is not None:
-                results = node_hooks.after(results, grads)
-            if not keep_graph:
+            if node.hooks is not None:
+                results = node.hooks.after(results, grads)
+            if pattern.kept and not keep_graph:
                 node.release()
+            edges = node.edges
             del grads  # so that a gradient which passed unchanged has one holder less
-            send(node.edges, results)
         for leaf, g in late.values():
             _deliver(leaf, g, create_graph, wanted)
     finally:

@@ -36,12 +36,16 @@ class Rule(Protocol):
 
 
 class Pattern:
-    """What all calls of one kind share whose operands need gradients at the same places."""
+    """What all calls of one kind share whose operands need gradients at the same places.
 
-    __slots__ = ("kept", "layouts", "rule")
+    ``pulls`` is the rule's own: what it prepared for these calls.
+    """
+
+    __slots__ = ("kept", "layouts", "pulls", "rule")
 
     def __init__(self, rule: Rule, layouts: tuple[Layout, ...], kept: tuple[int, ...]) -> None:
         self.rule, self.layouts, self.kept = rule, layouts, kept
+        self.pulls: tuple[Callable[..., Any], ...] | None = None
 
 
 _numbers = count(-1, -1)  # descending: the next node to run is the one with the lowest number

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pellucid.codegen.emit import Emitter, Value
-from pellucid.codegen.ir import memory_type, suffix, vector
+from pellucid.codegen.emit import Emitter
+from pellucid.codegen.ir import Writer, memory_type, suffix, vector
 from pellucid.codegen.place import KernelPlace
+from pellucid.codegen.reads import Value
 from pellucid.codegen.schedule import TILE, Nest
 from pellucid.dtypes import DType, bool_
 from pellucid.formula.expr import Expr, walk
@@ -194,7 +195,9 @@ class CpuKernel(KernelPlace):
 
 
 @contextmanager
-def block_loop(w: Writer, k: CpuKernel, start: str, end: str, blocked: bool, step: int = BLOCK) -> Iterator[tuple[str, str]]:
+def block_loop(
+    w: Writer, k: CpuKernel, start: str, end: str, blocked: bool, step: int = BLOCK
+) -> Iterator[tuple[str, str]]:
     """The whole interval, or blocks of it one after the other."""
     if not blocked:
         yield start, end

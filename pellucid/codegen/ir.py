@@ -1,4 +1,4 @@
-"""A writer of textual LLVM IR: fresh names, blocks, counted loops. Values are their names (``%7``, ``i64 3``'s ``3``)."""
+"""A writer of textual LLVM IR: fresh names, blocks, counted loops. Values are their names."""
 
 from __future__ import annotations
 

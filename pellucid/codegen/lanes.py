@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pellucid.codegen.cpu import CpuKernel, block_loop
-from pellucid.codegen.emit import Emitter, Value
+from pellucid.codegen.emit import Emitter
 from pellucid.codegen.place import Accumulator
+from pellucid.codegen.reads import Value
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Fold, Formula
 

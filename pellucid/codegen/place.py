@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from pellucid.codegen.emit import Emitter, Value
+from pellucid.codegen.emit import Emitter
 from pellucid.codegen.ir import Writer, register_type, vector
+from pellucid.codegen.reads import Value
 from pellucid.codegen.schedule import Nest, ParamName
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Fold, Reducer, left, right

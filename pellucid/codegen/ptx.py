@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from pellucid.codegen.emit import INDEX_ERROR, Emitter, Value
+from pellucid.codegen.emit import Emitter
 from pellucid.codegen.ir import memory_type
 from pellucid.codegen.place import Accumulator, KernelPlace, merge
+from pellucid.codegen.reads import INDEX_ERROR, Value
 from pellucid.codegen.schedule import Nest
 from pellucid.dtypes import DType
 from pellucid.formula.expr import Expr

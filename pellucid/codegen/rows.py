@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pellucid.codegen.cpu import BLOCK, CpuKernel, block_loop
-from pellucid.codegen.emit import Emitter, Value
+from pellucid.codegen.emit import Emitter
 from pellucid.codegen.ir import register_type, vector
 from pellucid.codegen.place import Accumulator, merge
+from pellucid.codegen.reads import Value
 from pellucid.dtypes import DType
 from pellucid.formula.expr import Expr, Number, const
 from pellucid.formula.formula import Fold, Formula, Output, Reducer
@@ -95,7 +96,7 @@ class RowLoops:
 
     def across(self, reducer: Reducer, states: list[list[Value]]) -> list[Value]:
         """Merge the accumulators in pairs, then the lanes in halves."""
-        k, w = self.k, self.w
+        k = self.k
         while len(states) > 1:
             pairs = zip(states[::2], states[1::2], strict=True)
             states = [merge(k, reducer, k.width, a, b) for a, b in pairs]
@@ -106,7 +107,8 @@ class RowLoops:
             sides = []
             for first in (0, half):
                 picks = ", ".join(f"i32 {first + i}" for i in range(half))
-                sides.append([self._shuffle(v, d, width, half, picks) for v, d in zip(values, reducer.dtypes, strict=True)])
+                parts = zip(values, reducer.dtypes, strict=True)
+                sides.append([self._shuffle(v, d, width, half, picks) for v, d in parts])
             values, width = merge(k, reducer, half, sides[0], sides[1]), half
         return values
 

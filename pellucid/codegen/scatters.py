@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from pellucid.codegen.cpu import CpuKernel
-from pellucid.codegen.emit import INDEX_ERROR, Emitter, Value
+from pellucid.codegen.emit import Emitter
 from pellucid.codegen.place import merge
+from pellucid.codegen.reads import INDEX_ERROR, Value
 from pellucid.codegen.schedule import Slot
 from pellucid.dtypes import DType
 from pellucid.formula.formula import Scatter

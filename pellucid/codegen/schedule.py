@@ -394,7 +394,9 @@ class _Order:
             return node("scalar", (), e.dtype, self.n_out + e.data) if e.op == "scalar" else None
 
         memo: dict[Expr, Expr] = {}
-        swap = lambda e: rewrite(e, leaf, memo)  # noqa: E731
+        def swap(e: Expr) -> Expr:
+            return rewrite(e, leaf, memo)
+
         if isinstance(self.formula, Scatter):
             target = tuple(swap(c) for c, _, _ in self.writes[0].dynamic)
             return replace(self.formula, target=target, value=swap(self.formula.value))

@@ -17,17 +17,21 @@ class TileLoops(LaneLoops):
         k, w, nest = self.k, self.w, self.k.nest
         loops = list(range(nest.lane))
         tiles = k.param(("tiles",))
-        with w.when(w.let("icmp slt i64 %begin, %end")):
-            with k.odometer(loops, "%begin", {nest.tile: tiles}) as advance, w.loop("%begin", "%end", "1"):
-                k.reload()
-                first = w.let(f"mul i64 {k.counters[nest.tile]}, {TILE}")
-                last = w.let(f"add i64 {first}, {TILE}")
-                whole = w.let(f"icmp sle i64 {last}, {k.size(nest.tile)}")
-                with w.when(whole):
-                    self.write_block(first, last)
-                with w.when(w.let(f"xor i1 {whole}, true")):
-                    self.write_rows(first, k.size(nest.tile), "0")
-                advance()
+        sizes = {nest.tile: tiles}
+        with (
+            w.when(w.let("icmp slt i64 %begin, %end")),
+            k.odometer(loops, "%begin", sizes) as advance,
+            w.loop("%begin", "%end", "1"),
+        ):
+            k.reload()
+            first = w.let(f"mul i64 {k.counters[nest.tile]}, {TILE}")
+            last = w.let(f"add i64 {first}, {TILE}")
+            whole = w.let(f"icmp sle i64 {last}, {k.size(nest.tile)}")
+            with w.when(whole):
+                self.write_block(first, last)
+            with w.when(w.let(f"xor i1 {whole}, true")):
+                self.write_rows(first, k.size(nest.tile), "0")
+            advance()
 
     def write_rows(self, first: str, last: str, start: str) -> None:
         """What does not fill a square: row by row, from lane ``start``."""

@@ -256,7 +256,7 @@ def expand(e: Expr) -> Expr:
 def _cast(a: Expr, target: DType) -> Expr:
     if not a.dtype.is_complex:
         part = a.cast(target.to_real())
-        return pair(part, part * 0.0, target)
+        return pair(part, const(0.0, part.dtype), target)
     if target.is_complex:
         return pair(real(a).cast(target.to_real()), imag(a).cast(target.to_real()), target)
     if target.kind == "b":

@@ -36,7 +36,7 @@ NATIVE_UNARY = frozenset({"neg", "abs", "sqrt", "floor", "ceil", "trunc", "round
 class Expr:
     """One node: ``op`` applied to ``args``; ``data`` holds what is not an expression (a number, an operand)."""
 
-    __slots__ = ("op", "args", "dtype", "data", "__weakref__")
+    __slots__ = ("__weakref__", "args", "data", "dtype", "op")
     op: str
     args: tuple[Expr, ...]
     dtype: DType

@@ -157,7 +157,9 @@ class Formula:
     def map(self, change: dict[Expr, Expr]) -> Formula:
         """The formula with expressions replaced."""
         memo = dict(change)
-        swap = lambda e: rewrite(e, lambda _: None, memo)  # noqa: E731
+        def swap(e: Expr) -> Expr:
+            return rewrite(e, lambda _: None, memo)
+
         stages = tuple(replace(s, elements=tuple(map(swap, s.elements))) for s in self.stages)
         outputs = tuple(replace(o, value=swap(o.value)) for o in self.outputs)
         return Formula(self.name, self.rank, outputs, self.row, stages, self.scan)

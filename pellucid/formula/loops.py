@@ -11,12 +11,12 @@ scalar combined with a plain number keeps its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pellucid.dtypes import DType, bool_
+from pellucid.dtypes import DTYPES, DType, bool_
 from pellucid.formula.derivative import aligned_coordinates
 from pellucid.formula.expr import Expr, Number
 from pellucid.formula.formula import Fold, Formula, Reducer, Scatter, left, right
@@ -57,12 +57,12 @@ def _erf(x: Any) -> Any:
     return type(x)(erf(float(x)))
 
 
-def _functions() -> dict[str, Callable[..., Any]]:
+def _functions() -> dict[str, Any]:
     """The names that printed loops may use."""
     names = (
         "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh sqrt floor ceil trunc copysign conj real imag"
-    ).split()
-    functions: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in names}
+    )
+    functions: dict[str, Any] = {name: getattr(np, name) for name in names.split()}
     functions |= {
         "abs": np.abs, "minimum": np.minimum, "maximum": np.maximum, "remainder": np.fmod, "quotient": _truncated,
         "pick": _pick, "inside": _inside, "erf": _erf, "erfc": lambda x: type(x)(1) - _erf(x), "power": np.power,
@@ -248,10 +248,10 @@ def run_loops(
 
     shapes = [x.shape if isinstance(x, np.ndarray) else None for x in operands]
     scope: dict[str, Any] = {**_functions(), "bfloat16": ml_dtypes.bfloat16}
-    for name in ("float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool_ "
-                 "complex64 complex128").split():  # fmt: skip
-        scope[name] = getattr(np, name)
+    for dtype in DTYPES.values():
+        if dtype.name != "bfloat16":
+            scope[dtype_name(dtype)] = getattr(np, dtype_name(dtype))
     with np.errstate(all="ignore"):
-        exec(to_python(formula, sizes, shapes, given), scope)  # noqa: S102 - the text is our own
+        exec(to_python(formula, sizes, shapes, given), scope)
         scope[formula.name](*results, *operands)
 

@@ -335,9 +335,6 @@ def softsign(input: Tensor) -> Tensor:
     return _softsign(require_tensor(input, "softsign"))
 
 
-_tanhshrink = Pointwise("tanhshrink", lambda x: x - E.unary("tanh", x), FLOAT, takes="uifc", node_name="SubBackward0")
-
-
 def tanhshrink(input: Tensor) -> Tensor:
     """``input - tanh(input)``."""
     return _tanhshrink(require_tensor(input, "tanhshrink"))

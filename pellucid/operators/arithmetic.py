@@ -39,18 +39,12 @@ from pellucid.tensor import Tensor
 
 
 def _refuse_bool_sub(operands: Sequence[Operand], common: DType) -> None:
-    kinds = [x.dtype is bool_ if isinstance(x, Layout) else x is bool for x in operands[:2]]
-    if any(bool_ is getattr(x, "dtype", None) for x in operands[:2]):
-        if all(kinds):
-            raise RuntimeError(
-                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                "`logical_xor()` operator instead."
-            )
-        if not all(isinstance(x, Layout) for x in operands[:2]):
-            raise RuntimeError(
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
-                "mask, use the `~` or `logical_not()` operator instead."
-            )
+    kinds = [x.dtype if isinstance(x, Layout) else bool_ if x is bool else None for x in operands[:2]]
+    if bool_ in kinds:
+        which, instead = "a bool tensor", "If you are trying to invert a mask, use the `~` or `logical_not()`"
+        if kinds == [bool_, bool_]:
+            which, instead = "two bool tensors", "Use the `^` or `logical_xor()`"
+        raise RuntimeError(f"Subtraction, the `-` operator, with {which} is not supported. {instead} operator instead.")
 
 
 def _rsub_name(a: Operand, b: Operand, *_: Operand) -> str:
@@ -59,6 +53,7 @@ def _rsub_name(a: Operand, b: Operand, *_: Operand) -> str:
 
 _add = Pointwise("add", lambda a, b: a + b, SAME)
 _sub = Pointwise("sub", lambda a, b: a - b, SAME, refuse=_refuse_bool_sub, node_name=_rsub_name)
+_rsub = Pointwise("rsub", lambda a, b: b - a, SAME, refuse=_refuse_bool_sub)
 _scaled_add = Pointwise("add", lambda a, b, alpha: a + alpha * b, SAME, promoting=2)
 _scaled_sub = Pointwise("sub", lambda a, b, alpha: a - alpha * b, SAME, promoting=2, refuse=_refuse_bool_sub)
 
@@ -129,6 +124,8 @@ def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 @public
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """``out[...] = other[...] - alpha * input[...]``."""
+    if isinstance(other, Tensor) and type(alpha) is int and alpha == 1:
+        return _rsub(require_tensor(input, "rsub"), other)  # type: ignore[no-any-return]
     return sub(other, require_tensor(input, "rsub"), alpha=alpha)
 
 

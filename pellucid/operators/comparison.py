@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from pellucid.dtypes import DType, bool_
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, is_nan
@@ -43,19 +41,10 @@ ge = _comparison("ge", "greater_equal", ">=", "buif")
 
 @both
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether both have the same shape and the same cells (NaN equals nothing).
-
-    Raises:
-        RuntimeError: their dtypes differ.
-    """
+    """Whether both have the same shape and the same cells (NaN equals nothing)."""
     require_tensor(input, "equal")
     require_tensor(other, "equal", "other")
-    if input.dtype is not other.dtype:
-        raise RuntimeError(
-            f"Expected object of data type {input.dtype} but got data type {other.dtype} for argument #2 'other' in "
-            "call to equal(): convert one of them"
-        )
-    return input.shape == other.shape and bool(np.all(array_of(input) == array_of(other)))
+    return input.shape == other.shape and bool(array_of(eq(input, other)).all())
 
 
 # -- tests of each cell -----------------------------------------------------------------------------------------------

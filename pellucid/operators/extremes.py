@@ -29,6 +29,7 @@ from pellucid.operators.rows import (
     fold_plan,
     hashable,
     not_tensor,
+    numpy_names,
     reduced_dims,
     walk_over,
 )
@@ -118,12 +119,17 @@ _shares = PlanTable(_share_plan)
 
 
 @both
-def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def amax(
+    input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | None = None, axis: Dims = None,
+    keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """The largest cells over one dimension, several, or all; a NaN wins. Equal cells share the gradient.
 
     Raises:
         IndexError: a dimension is empty or does not exist.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("amax", input)
     result = _values["amax", "max", input.layout, hashable(dim), keepdim](input)
@@ -131,12 +137,17 @@ def amax(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | 
 
 
 @both
-def amin(input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def amin(
+    input: Tensor, dim: Dims = (), keepdim: bool = False, *, out: Tensor | None = None, axis: Dims = None,
+    keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """The smallest cells over one dimension, several, or all; a NaN wins. Equal cells share the gradient.
 
     Raises:
         IndexError: a dimension is empty or does not exist.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("amin", input)
     result = _values["amin", "min", input.layout, hashable(dim), keepdim](input)
@@ -228,7 +239,7 @@ def _extreme(op: str, pair: Any, two: Pointwise, input: Any, dim: Any, keepdim: 
     if not isinstance(input, Tensor):
         not_tensor(op, input)
     if dim is None:
-        return deliver_same(_whole[op, input.layout](input), out, op)
+        return deliver(_whole[op, input.layout](input), out, op)
     if isinstance(dim, Tensor):
         return deliver(two(input, dim), out, op)
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
@@ -240,7 +251,10 @@ def _extreme(op: str, pair: Any, two: Pointwise, input: Any, dim: Any, keepdim: 
 
 
 @both
-def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
+def max(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Any:  # fmt: skip
     """``max(x)``: the largest cell. ``max(x, dim)``: (values, indices) along a dimension, the first of equals.
     ``max(x, other)``: the larger ones, cell by cell.
 
@@ -248,11 +262,16 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
         IndexError: the dimension is empty or does not exist.
         RuntimeError: there is no cell at all.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     return _extreme("max", max_result, _larger, input, dim if other is None else other, keepdim, out)
 
 
 @both
-def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
+def min(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Any:  # fmt: skip
     """``min(x)``: the smallest cell. ``min(x, dim)``: (values, indices) along a dimension, the first of equals.
     ``min(x, other)``: the smaller ones, cell by cell.
 
@@ -260,6 +279,8 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
         IndexError: the dimension is empty or does not exist.
         RuntimeError: there is no cell at all.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     return _extreme("min", min_result, _smaller, input, dim if other is None else other, keepdim, out)
 
 
@@ -280,9 +301,14 @@ _places = PlanTable(_arg_plan)
 
 
 @both
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def argmax(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """The position of the largest cell along ``dim`` (of all cells in row-major order without it); the first of
     equals, the first NaN if there is one."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("argmax", input)
     result = _places["max", input.layout, dim, keepdim](input)
@@ -290,9 +316,14 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
 
 
 @both
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def argmin(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """The position of the smallest cell along ``dim`` (of all cells in row-major order without it); the first of
     equals, the first NaN if there is one."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("argmin", input)
     result = _places["min", input.layout, dim, keepdim](input)

@@ -75,10 +75,10 @@ hypot = binary(
     "``sqrt(input ** 2 + other ** 2)`` without overflow.", numbers="none", takes="f", kernel="hypot_cpu",
 )  # fmt: skip
 deg2rad = unary(
-    "deg2rad", lambda x: x * (pi / 180), FLOAT, "Degrees to radians.", takes=REAL_ONLY, node_name="Deg2RadBackward0"
+    "deg2rad", lambda x: x * (pi / 180), FLOAT, "Degrees to radians.", takes=REAL_ONLY
 )
 rad2deg = unary(
-    "rad2deg", lambda x: x * (180 / pi), FLOAT, "Radians to degrees.", takes=REAL_ONLY, node_name="Rad2DegBackward0"
+    "rad2deg", lambda x: x * (180 / pi), FLOAT, "Radians to degrees.", takes=REAL_ONLY
 )
 
 

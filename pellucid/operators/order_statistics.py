@@ -17,7 +17,7 @@ from pellucid.autograd.graph import recorder
 from pellucid.dtypes import bfloat16, bool_, float16, float32, float64, int64
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver, require_writable, wrap_dim
+from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.extremes import require_cells, require_ordered, share, to_index
 from pellucid.operators.literals import tensor
 from pellucid.operators.rows import WrittenRule, delivered_same, is_inexact, not_tensor
@@ -189,8 +189,11 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out
         raise RuntimeError(
             f"kthvalue(): selected number k out of range for dimension {d}: k={k}, shape {shape_text(input.shape)}"
         )
-    for own in out or ():
-        require_writable("kthvalue", own, (input,))
+    if any(own.storage is input.storage for own in out or ()):
+        raise RuntimeError(
+            "kthvalue(): unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
     pair = _picked["kthvalue", input.layout, dim, keepdim](input, partial(_at_rank, k - 1))
     return kthvalue_result(delivered_same(pair, out, "kthvalue"))
 

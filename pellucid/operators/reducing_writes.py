@@ -41,9 +41,10 @@ class Reduction:
         self, operator: str, node_name: str, kernel: str, manner: Manner, write: Any, x: Layout, index: Layout,
         source: Layout, reduce: str, include_self: bool,
     ) -> None:  # fmt: skip
-        refused = "bc" if reduce.startswith("am") and operator != "scatter_reduce" else "c" if reduce.startswith("am") else ""
-        if x.dtype.kind in refused.replace("b", "") or (reduce == "mean" and x.dtype is bool_):
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_name}': {operator}(reduce={reduce!r})")
+        if (reduce in ("amax", "amin") and x.dtype.is_complex) or (reduce == "mean" and x.dtype is bool_):
+            raise NotImplementedError(
+                f"\"{kernel}\" not implemented for '{x.dtype.scalar_name}': {operator}() cannot reduce it by {reduce}"
+            )
         self.manner, self.write, self.reduce, self.include_self = manner, write, reduce, include_self
         self.neutral = _neutral(reduce, x.dtype)
         self.result = dense(x.shape, x.dtype, x.device)
@@ -56,7 +57,7 @@ class Reduction:
     def fresh(self, x: Tensor, index: Tensor, source: Tensor) -> Tensor:
         out: Tensor = copied(x, self.result)
         self._reduce(out, index, source)
-        if self.record is not None and native.grad_enabled() and (x.tracked or source.tracked):
+        if self.record is not None and native.recorded(x, index, source):
             self.record(out, x, index, source)
         return out
 
@@ -73,13 +74,10 @@ class Reduction:
                 self.manner.run(x, index, self.neutral, None)
             self.write.run(x, index, source)
             if self.reduce == "mean":
-                n = self._counts(x, index, source)
+                n = counts(self.manner, x, index, source, self.include_self)
                 x.div_(n, rounding_mode=None if self.inexact else "floor")
         finally:
             native.set_grad_enabled(before)
-
-    def _counts(self, x: Any, index: Any, source: Any) -> Any:
-        return counts(self.manner, x, index, source, self.include_self)
 
 
 def counts(manner: Manner, x: Any, index: Any, source: Any, include_self: bool) -> Any:
@@ -114,15 +112,10 @@ class ReductionRule:
         else:
             result = tracked_result(saved[0], node) if native.grad_enabled() else saved[0]
             each = self._product if self.reduce == "prod" else self._extreme
-            to_x, to_source = each(g, saved[1], index, self._used(saved[3], index), result)
+            to_x, to_source = each(g, saved[1], index, m.used(saved[3], index), result)
         if not self.include_self:
             to_x = m.write(to_x, index, 0, None)
         return to_x, None, fitted(to_source, tuple(self.source.shape))
-
-    def _used(self, source: Any, index: Any) -> Any:
-        """The cells of the source that the index sends somewhere."""
-        shape = self.manner.pick_shape(source, index)  # type: ignore[attr-defined]
-        return source if source.layout.shape == shape else source[tuple(slice(0, n) for n in shape)]
 
     def _extreme(self, g: Any, x: Any, index: Any, source: Any, result: Any) -> tuple[Any, Any]:
         m = self.manner
@@ -132,6 +125,7 @@ class ReductionRule:
 
     def _product(self, g: Any, x: Any, index: Any, source: Any, result: Any) -> tuple[Any, Any]:
         m, own_zero, zero = self.manner, x == 0, source == 0
+        result = self._multiplied(x, index, source) if native.grad_enabled() else result
         without = x.masked_fill(own_zero, 1)
         to_x = g * self._multiplied(without, index, source) / without
         zeros_met = m.pick(m.write(zeros(dense(x.layout.shape, g.dtype)), index, zero.to(g.dtype), "sum"), index)
@@ -143,5 +137,4 @@ class ReductionRule:
         return to_x, to_source.masked_fill(zeros_met > 1, 0)
 
     def _multiplied(self, x: Any, index: Any, source: Any) -> Any:
-        """The product again, by differentiable steps."""
-        raise NotImplementedError
+        return self.manner.reduce(x, index, source, "prod", self.include_self)

@@ -27,6 +27,7 @@ from pellucid.operators.rows import (
     hashable,
     is_inexact,
     not_tensor,
+    numpy_names,
     reduced_dims,
     with_dims,
 )
@@ -91,14 +92,17 @@ _sums = PlanTable(_sum_plan)
 
 @both
 def sum(
-    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None
-) -> Tensor:
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None,
+    out: Tensor | None = None, axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """Sums: ``out[i] = sum_j input[i,j]`` over ``dim`` (an int, several, or all). Integers and booleans give int64.
 
     Raises:
         IndexError: there is no such dimension.
         RuntimeError: a dimension is named twice.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if type(dim) is list:
         dim = tuple(dim)
     try:
@@ -135,13 +139,16 @@ _means = PlanTable(_mean_plan)
 
 @both
 def mean(
-    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None
-) -> Tensor:
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None,
+    out: Tensor | None = None, axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """Means: ``out[i] = sum_j input[i,j] / n`` over ``dim`` (an int, several, or all); NaN if there is no cell.
 
     Raises:
         RuntimeError: integers and booleans without a ``dtype=`` that can hold a mean.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     result = _table(_means, "mean", input, hashable(dim), keepdim, dtype)
     return result if out is None else deliver(result, out, "mean")
 
@@ -241,9 +248,11 @@ _prods = PlanTable(_prod_plan)
 @both
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None,
-    out: Tensor | None = None,
+    out: Tensor | None = None, axis: Dims = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """Products over one dimension or all: ``out[i] = prod_j input[i,j]``. Integers and booleans give int64."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     result = _table(_prods, "prod", input, dim, keepdim, dtype)
     return result if out is None else deliver(result, out, "prod")
 
@@ -273,8 +282,13 @@ _tests = PlanTable(_test_plan)
 
 
 @both
-def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def all(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """Whether every cell differs from zero; True where there is none. uint8 gives uint8, as in PyTorch."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("all", input)
     result = _tests["all", input.layout, hashable(dim), keepdim](input)
@@ -282,8 +296,13 @@ def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor |
 
 
 @both
-def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def any(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """Whether some cell differs from zero; False where there is none. uint8 gives uint8, as in PyTorch."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("any", input)
     result = _tests["any", input.layout, hashable(dim), keepdim](input)

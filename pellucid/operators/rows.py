@@ -50,6 +50,11 @@ def reduced_dims(operator: str, dim: Dims, ndim: int, *, empty: bool = True) -> 
     return tuple(wrapped) if ndim else ()
 
 
+def numpy_names(dim: Any, keepdim: bool, axis: Any, keepdims: bool) -> tuple[Any, bool]:
+    """``axis=`` and ``keepdims=`` mean ``dim=`` and ``keepdim=``, as in NumPy."""
+    return hashable(dim if axis is None else axis), keepdim or keepdims
+
+
 def hashable(dim: Any) -> Any:
     """A list of dimensions as a tuple, so that it can be part of a plan's key."""
     return tuple(dim) if isinstance(dim, list) else dim

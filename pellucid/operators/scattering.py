@@ -51,6 +51,13 @@ class Cells:
     def run(self, t: Any, index: Any, value: Any, op: str | None) -> None:
         _writes["scatter", op, t.layout, self.d, index.layout, key_of(value)].run(t, index, value)
 
+    def reduce(self, t: Any, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
+        return scatter_reduce(t, self.d, index, source, reduce, include_self=include_self)
+
+    def used(self, source: Any, index: Any) -> Any:
+        shape = index.layout.shape
+        return source if source.layout.shape == shape else source[tuple(slice(0, n) for n in shape)]
+
 
 def _plan(operator: str, op: str | None, x: Layout, dim: int, index: Layout, source: Operand) -> Any:
     d = wrap_dim(operator, dim, x.ndim)
@@ -59,7 +66,7 @@ def _plan(operator: str, op: str | None, x: Layout, dim: int, index: Layout, sou
     if index.numel == 0:
         return Unchanged()
     if index.ndim == 0 or x.ndim == 0 or (isinstance(source, Layout) and source.ndim == 0):
-        return OneCell(manner, lambda *t: _writes[operator, op, t[0].layout, 0, t[1].layout, key_of(t[2])])
+        return OneCell(lambda *t: _writes[operator, op, t[0].layout, 0, t[1].layout, key_of(t[2])])
     here = tuple(axis(k) for k in range(index.ndim))
     target = (*here[:d], load(1, index.dtype, here).cast(int64), *here[d + 1 :])
     value = load(0, source.dtype, here) if isinstance(source, Layout) else number_expr(source, x.dtype)
@@ -113,7 +120,7 @@ def _prepared(operator: str, x: Any, dim: int, index: Any, src: Any, value: Any,
         raise TypeError(f"{operator}(): missing argument: what to write, src (a tensor) or value (a number)")
     source = value if src is None else src
     if not isinstance(source, Tensor):
-        source = number_operand(source, x.layout.dtype, operator, index)
+        source = number_operand(source, x.layout.dtype, operator, index.layout.shape)
     if reduce is not None and reduce not in _REDUCES:
         raise RuntimeError(f"{operator}(): reduce argument must be either add or multiply, not {reduce!r}")
     name = "scatter" if reduce is None else "scatter(reduce=)"

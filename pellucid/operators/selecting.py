@@ -23,7 +23,7 @@ from pellucid.operators.pointwise import (
     working,
 )
 from pellucid.plan import Operand
-from pellucid.tensor import Tensor
+from pellucid.tensor import Tensor, array_of
 
 # -- the larger and the smaller ---------------------------------------------------------------------------------------
 
@@ -94,6 +94,9 @@ def _clamp_form(input: Any, min: Any, max: Any) -> tuple[Pointwise, tuple[Any, .
     bounds = tuple(
         number_or_tensor(b, "clamp", name, input) for name, b in (("min", min), ("max", max)) if b is not None
     )
+    if len({isinstance(b, Tensor) for b in bounds}) > 1:
+        # Beside a number, a 0-d tensor counts as one.
+        bounds = tuple(array_of(b).item() if isinstance(b, Tensor) and b.ndim == 0 else b for b in bounds)
     if len({isinstance(b, Tensor) for b in bounds}) > 1:
         raise TypeError(
             "clamp(): 'min' and 'max' must both be tensors or both be numbers; got "

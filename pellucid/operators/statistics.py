@@ -26,6 +26,7 @@ from pellucid.operators.rows import (
     hashable,
     is_inexact,
     not_tensor,
+    numpy_names,
     reduced_dims,
     with_dims,
 )
@@ -121,13 +122,15 @@ def _complex_spread(name: str, x: Any, dim: Any, correction: float, keepdim: boo
 @both
 def var(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, out: Tensor | None = None,
+    correction: float | None = None, out: Tensor | None = None, axis: Dims = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """Variance over ``dim``: ``sum((x - mean)^2) / (n - correction)``; ``correction`` is 1 unless given.
 
     Raises:
         RuntimeError: the cells are integers.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     result = _spread("var", input, dim, unbiased, keepdim, correction)
     return result if out is None else deliver(result, out, "var")
 
@@ -135,13 +138,15 @@ def var(
 @both
 def std(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, out: Tensor | None = None,
+    correction: float | None = None, out: Tensor | None = None, axis: Dims = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """Standard deviation over ``dim``: the square root of ``var``.
 
     Raises:
         RuntimeError: the cells are integers.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     result = _spread("std", input, dim, unbiased, keepdim, correction)
     return result if out is None else deliver(result, out, "std")
 

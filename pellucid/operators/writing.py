@@ -6,7 +6,7 @@ are in ``scattering.py``, ``slice_writes.py`` and ``putting.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pellucid.autograd.fresh import copied, zeros
@@ -42,6 +42,14 @@ class Manner(Protocol):
         """Write into ``t`` itself, without a trace."""
         ...
 
+    def reduce(self, t: Any, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
+        """A copy of ``t`` with the source reduced to it; differentiable."""
+        ...
+
+    def used(self, source: Any, index: Any) -> Any:
+        """The cells of the source that the index sends somewhere."""
+        ...
+
 
 def merging(op: str | None, dtype: DType) -> Reducer | None:
     """How what is written meets what is there: by "sum", "prod", "max" or "min"; None: it takes its place."""
@@ -52,14 +60,14 @@ def merging(op: str | None, dtype: DType) -> Reducer | None:
     return folding(op, dtype)
 
 
-def number_operand(value: Any, dtype: DType, operator: str, like: Tensor) -> Any:
-    """A number as an operand: a Python number, or (complex ones) a tensor of the shape of ``like``.
+def number_operand(value: Any, dtype: DType, operator: str, shape: tuple[int, ...]) -> Any:
+    """A number as an operand: a Python number, or (complex ones) a tensor of this shape.
 
     Raises:
         RuntimeError: the dtype cannot hold it; TypeError: it is not a number.
     """
     number = plain_number(value, dtype, operator)
-    return from_cells(array_of(number), dtype).expand(like.shape) if isinstance(number, Tensor) else number  # type: ignore[attr-defined]
+    return from_cells(array_of(number), dtype).expand(shape) if isinstance(number, Tensor) else number  # type: ignore[attr-defined]
 
 
 def number_expr(kind: type, dtype: DType) -> Expr:
@@ -104,7 +112,7 @@ class Write:
         )  # fmt: skip
         self.record = None
         if rule is not None and (x.dtype.is_floating_point or x.dtype.is_complex):
-            self.record = recorder(rule, [x], (x, index, source))
+            self.record = recorder(rule, [self.result], (x, index, source))
         self.check: Any = None
 
     def run(self, x: Tensor, index: Tensor, value: Any) -> None:
@@ -115,7 +123,7 @@ class Write:
         """A copy of ``x``, written."""
         out: Tensor = copied(x, self.result)
         self.kernels[self.result](out, value, index)
-        if self.record is not None and native.grad_enabled() and (x.tracked or getattr(value, "tracked", False)):
+        if self.record is not None and native.recorded(x, index, value):
             self.record(out, x, index, value)
         return out
 
@@ -148,27 +156,31 @@ class Unchanged:
 
 
 class OneCell:
-    """A write whose tensors are seen as vectors, because one of them is a number."""
+    """A write some of whose tensors have no dimension: those are seen as vectors of one cell.
 
-    def __init__(self, manner: Manner, write: Any) -> None:
-        self.manner, self.write = manner, write
+    Args:
+        plan: (x, index, value) -> the write of the vectors.
+    """
+
+    def __init__(self, plan: Callable[[Any, Any, Any], Any]) -> None:
+        self.plan = plan
 
     @staticmethod
-    def vectors(x: Any, index: Any, value: Any) -> tuple[Any, Any, Any]:
-        return x.reshape(-1), index.reshape(-1), value.reshape(-1) if isinstance(value, Tensor) else value
+    def vectors(*tensors: Any) -> list[Any]:
+        return [t.reshape(1) if isinstance(t, Tensor) and t.layout.ndim == 0 else t for t in tensors]
 
     def fresh(self, x: Any, index: Tensor, value: Any) -> Any:
         vectors = self.vectors(x, index, value)
-        return self.write(*vectors).fresh(*vectors).reshape(x.layout.shape)
+        return self.plan(*vectors).fresh(*vectors).reshape(x.layout.shape)
 
     def into(self, x: Any, index: Tensor, value: Any) -> Any:
         vectors = self.vectors(x, index, value)
-        self.write(*vectors).into(*vectors)
+        self.plan(*vectors).into(*vectors)
         return x
 
     def run(self, x: Any, index: Tensor, value: Any) -> None:
         vectors = self.vectors(x, index, value)
-        self.write(*vectors).run(*vectors)
+        self.plan(*vectors).run(*vectors)
 
 
 # -- derivatives ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,100 @@
+"""Numbers out of tensors: for Python, for NumPy, for printing, for storage."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import pellucid as torch
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("float32", 1.5), ("float64", 0.1), ("bfloat16", -2.5), ("float16", 3.0), ("int8", -7), ("uint8", 200),
+     ("int64", 2**62), ("uint64", 2**63), ("bool", True), ("complex64", 1 - 2j)],
+)  # fmt: skip
+def test_item(dtype: str, value: complex) -> None:
+    x = torch.tensor(value, dtype=getattr(torch, dtype))
+    assert x.item() == value
+    assert type(x.item()) is type(value)
+    assert x.tolist() == value
+    assert torch.stack([x, x]).tolist() == [value, value]
+    assert torch.stack([x, x])[1].item() == value
+
+
+def test_one_number_is_wanted() -> None:
+    x = torch.tensor([[2.5]])
+    assert (float(x), int(x), bool(x), complex(x)) == (2.5, 2, True, 2.5)
+    assert [10, 20, 30][torch.tensor(1)] == 20
+    with pytest.raises(RuntimeError, match="2 elements cannot be converted to Scalar"):
+        torch.zeros(2).item()
+    with pytest.raises(ValueError, match="only one element tensors"):
+        float(torch.zeros(2))
+    with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
+        bool(torch.zeros(2))
+    with pytest.raises(RuntimeError, match="no values"):
+        bool(torch.zeros(0))
+    with pytest.raises(TypeError, match="integer tensors"):
+        [1][torch.tensor(0.0)]
+
+
+def test_numpy_shares_memory() -> None:
+    x = torch.arange(6.0).view(2, 3)
+    x.t().numpy()[2, 1] = 50
+    assert x[1, 2].item() == 50
+    assert np.asarray(x).sum() == x.sum().item()
+    assert np.array(x, dtype=np.int32).dtype == np.int32
+    with pytest.raises(RuntimeError, match=r"Use tensor.detach\(\).numpy\(\)"):
+        torch.zeros(2, requires_grad=True).numpy()
+    assert torch.zeros(2, requires_grad=True).numpy(force=True).tolist() == [0, 0]
+    with pytest.raises(TypeError, match="bfloat16"):
+        torch.zeros(2, dtype=torch.bfloat16).numpy()
+
+
+def test_walking_and_asking() -> None:
+    x = torch.arange(6).view(3, 2)
+    assert [row.tolist() for row in x] == [[0, 1], [2, 3], [4, 5]]
+    assert [row.tolist() for row in reversed(x)] == [[4, 5], [2, 3], [0, 1]]
+    assert 5 in x
+    assert 6 not in x
+    with pytest.raises(TypeError, match="iteration over a 0-d tensor"):
+        iter(torch.tensor(1))
+    a, b = torch.tensor([1, 2])
+    assert (a.item(), b.item()) == (1, 2)
+
+
+def test_printing() -> None:
+    assert repr(torch.tensor([1.0, 2.5])) == "tensor([1.0000, 2.5000])"
+    assert repr(torch.zeros(2, requires_grad=True)) == "tensor([0., 0.], requires_grad=True)"
+    assert "grad_fn=<CloneBackward0>" in repr(torch.zeros(2, requires_grad=True).clone())
+    assert f"{torch.tensor(2.5):.2f}" == "2.50"
+
+
+def test_deepcopy_keeps_what_is_shared() -> None:
+    x = torch.arange(6.0)
+    pair = [x, x[2:4]]
+    a, b = copy.deepcopy(pair)
+    b[0] = 9
+    assert a[2].item() == 9
+    assert x[2].item() == 2
+    leaf = torch.ones(2, requires_grad=True)
+    leaf.sum().backward()
+    twin = copy.deepcopy(leaf)
+    assert twin.requires_grad
+    assert twin.grad.tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        copy.deepcopy(leaf * 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "bool", "complex128", "int64"])
+def test_pickling(dtype: str) -> None:
+    x = torch.tensor([[0, 1, 2], [3, 4, 5]]).to(getattr(torch, dtype))
+    for t in (x, x.t(), x[:, ::2]):
+        back = pickle.loads(pickle.dumps(t))
+        assert back.dtype is t.dtype
+        assert back.tolist() == t.tolist()
+    leaf = torch.ones(2, requires_grad=True)
+    assert pickle.loads(pickle.dumps(leaf)).requires_grad
