@@ -96,7 +96,7 @@ def run(
                         waiting[number] = target, grads
                         heappush(heap, number)
                 elif steal and target.gradient is None:
-                    target.gradient = _own(g, target.layout)
+                    target.gradient = _own(g, target.layout, results)
                 elif wanted is None or id(target) in wanted.leaves:
                     sum_so_far = late.get(id(target))
                     late[id(target)] = target, g if sum_so_far is None else sum_so_far[1] + g
@@ -119,7 +119,6 @@ def run(
             if pattern.kept and not keep_graph:
                 node.release()
             edges = node.edges
-            del grads  # so that a gradient which passed unchanged has one holder less
         for leaf, g in late.values():
             _deliver(leaf, g, create_graph, wanted)
     finally:
@@ -136,7 +135,7 @@ def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> No
             wanted.found[i] = g
         return
     if leaf.gradient is None:
-        leaf.gradient = clones[g.layout, like(leaf.layout)](g) if create_graph else _own(g, leaf.layout)
+        leaf.gradient = clones[g.layout, like(leaf.layout)](g) if create_graph else _own(g, leaf.layout, ())
     elif create_graph:
         leaf.gradient = leaf.gradient + g
     else:
@@ -146,11 +145,16 @@ def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> No
             hook(leaf)
 
 
-def _own(g: Any, layout: Layout) -> Any:
-    """``g`` as a ``grad`` that nobody else can see or change: its memory if nobody else holds that, else a copy."""
+def _own(g: Any, layout: Layout, results: Sequence[Any]) -> Any:
+    """``g`` as a ``grad`` that nobody else can see or change: its memory if nobody else holds that, else a copy.
+
+    ``results`` are the gradients that are being handed on, among which ``g`` may be twice.
+    """
     if g.layout is layout:
         holders = getrefcount(g.storage) - HELD_ONCE
-        if holders == 0 or (holders == 1 and g.base is not None and getrefcount(g.base) == HELD_ONCE):
+        if holders == 1 and g.base is not None and getrefcount(g.base) == HELD_ONCE:
+            holders = 0  # it is a view of what nobody else holds
+        if holders == 0 and sum([r is g for r in results]) < 2:
             return native.new_tensor(layout, g.storage, g.ptr)
     return copied(g, like(layout))
 

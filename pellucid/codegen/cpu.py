@@ -22,7 +22,7 @@ from pellucid.formula.lowering import expand_all
 
 HEAD = "define i64 @kernel(ptr noalias %operands, ptr noalias %params, i64 %begin, i64 %end) #0"
 ATTRIBUTES = 'attributes #0 = { nounwind "prefer-vector-width"="512" }\n!0 = !{i32 1}\n'
-BLOCK = 256  # steps of a blocked fold between two merges into the total
+BLOCK = 64  # steps of a blocked fold between two merges into the total
 
 
 class CpuKernel(KernelPlace):

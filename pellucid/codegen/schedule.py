@@ -259,7 +259,10 @@ class _Order:
 
     def _choose_lane(self) -> None:
         """The lane axis goes last among its kind: the one along which most bytes lie side by side."""
-        score = lambda a: (*self._contiguous_along(a), self.sizes[a])  # noqa: E731
+
+        def score(a: int) -> tuple[int, int, int]:
+            return (*self._contiguous_along(a), self.sizes[a])
+
         row = max(self.row_order, key=score, default=None)
         outer = max((a for a in self.outer_order if not (self.split and a == 0)), key=score, default=None)
         if row is not None and not self._scan():

@@ -337,7 +337,4 @@ def softsign(input: Tensor) -> Tensor:
 
 def tanhshrink(input: Tensor) -> Tensor:
     """``input - tanh(input)``."""
-    return _tanhshrink(require_tensor(input, "tanhshrink"))
-
-
-
+    return sub(require_tensor(input, "tanhshrink"), tanh(input))

@@ -12,7 +12,7 @@ from pellucid.dtypes import DType, require_dtype
 from pellucid.layout import dense_strides, layout_of
 from pellucid.memory_format import memory_format, preserve_format, require_memory_format
 from pellucid.operators.copying import clone, contiguous, converted
-from pellucid.operators.define import method
+from pellucid.operators.define import both, method
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
@@ -189,6 +189,12 @@ def resize_(input: Tensor, *sizes: Any, memory_format: memory_format | None = No
     if input.layout.numel and input.ptr + input.layout.nbytes > storage.ptr + storage.nbytes:
         _move(input)
     return input
+
+
+@both
+def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
+    """``resize_`` to the shape of another tensor."""
+    return resize_(input, tuple(the_template.layout.shape), memory_format=memory_format)
 
 
 def _move(t: Tensor) -> None:

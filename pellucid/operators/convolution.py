@@ -159,3 +159,22 @@ def conv_transpose2d(
     windows = columns.reshape(n, groups * out, *window.kernel, height, width)
     result = fold_windows(windows, (size[0], size[1]), window)
     return result if bias is None else result + bias.view(1, -1, 1, 1)
+
+
+@public
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The transpose of ``conv1d``: a ``conv_transpose2d`` of height 1; ``weight`` is (C, O / groups, kL)."""
+    step, edge, extra, apart = (v if isinstance(v, int) else v[0] for v in (stride, padding, output_padding, dilation))
+    result = conv_transpose2d(
+        input.unsqueeze(-2), weight.unsqueeze(-2), bias, (1, step), (0, edge), (0, extra), groups, (1, apart)
+    )
+    return result.squeeze(-2)

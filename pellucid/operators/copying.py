@@ -252,7 +252,7 @@ _fills = PlanTable(_fill_plan)
 _zero_fills = PlanTable(lambda target: _fills[target, int])
 
 
-@method
+@both
 def fill_(input: Tensor, value: Any) -> Tensor:
     """``input[...] = value``, a number or a tensor without dimensions (gradients flow to it).
 
@@ -278,7 +278,7 @@ def fill(input: Tensor, value: Any) -> Tensor:
     return fill_(clone(input), value)
 
 
-@method
+@both
 def zero_(input: Tensor) -> Tensor:
     """``input[...] = 0``."""
     return _zero_fills[input.layout](input, 0)

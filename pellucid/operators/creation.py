@@ -16,6 +16,7 @@ from pellucid.devices import default_device
 from pellucid.dtypes import DType
 from pellucid.layout import CPU, Layout, Size, dense, layout_of, like, span
 from pellucid.memory_format import (
+    channels_last_strides,
     contiguous_format,
     formatted,
     memory_format,
@@ -145,6 +146,31 @@ def _strided(operator: str, size: Any, stride: Any, dtype: DType, where: Any) ->
     low, high = span(target)
     storage = native.alloc((high - low) * dtype.itemsize)
     return native.new_tensor(target, storage, storage.ptr - low * dtype.itemsize)
+
+
+@public
+def empty_permuted(
+    size: Any,
+    physical_layout: Any,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A dense tensor whose dimensions lie in memory in the order ``physical_layout``, not initialised.
+
+    Raises:
+        RuntimeError: that is no order of the dimensions.
+    """
+    shape, order = sizes_of("empty_permuted", (size,)), tuple(physical_layout)
+    if sorted(order) != list(range(len(shape))):
+        raise RuntimeError(f"empty_permuted(): Duplicate dim not allowed, nor missing ones: {order} for shape {shape}")
+    strides = channels_last_strides(shape, order)
+    where = place("empty_permuted", device, layout, pin_memory)
+    target = layout_of(shape, strides, checked_dtype("empty_permuted", dtype), where)
+    return finished(empty_like_layout(target), "empty_permuted", requires_grad)
 
 
 def _constant(name: str, value: int) -> Callable[..., Tensor]:

@@ -18,7 +18,8 @@ from pellucid.layout import Layout, dense, diagonal
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.assembling import Piece, assembly_plan
 from pellucid.operators.creation import filled
-from pellucid.operators.define import both, deliver, in_place, method, require_writable, wrap_dim
+from pellucid.operators.define import both, in_place, method, require_writable, wrap_dim
+from pellucid.operators.rows import deliver_same
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor
 
@@ -34,15 +35,6 @@ def _triangle_formula(name: str, x: Layout) -> Formula:
     inside = right <= given("diagonal") if name == "tril" else right >= given("diagonal")
     value = select(inside, load(0, x.dtype), const(0, x.dtype))
     return Formula(name, x.ndim, (Output(value),))
-
-
-def _require_dtype(operator: str, out: Any, input: Tensor) -> None:
-    """Parts of a tensor are not converted on their way to ``out``."""
-    if isinstance(out, Tensor) and out.layout.dtype is not input.layout.dtype:
-        raise RuntimeError(
-            f"{operator}(): Expected out tensor to have dtype {input.layout.dtype!r}, but got {out.layout.dtype!r} "
-            "instead"
-        )
 
 
 def _triangle_plan(name: str, x: Layout, offset: int) -> Plan:
@@ -69,8 +61,7 @@ def _triangle(name: str, where: str) -> Callable[..., Tensor]:
     def function(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
         require_tensor(name, input)
         result = _triangles[name, input.layout, diagonal](input)
-        _require_dtype(name, out, input)
-        return result if out is None else deliver(result, out, name)
+        return result if out is None else deliver_same(result, out, name)
 
     def twin(input: Tensor, diagonal: int = 0) -> Tensor:
         require_writable(f"{name}_", input, ())
@@ -122,6 +113,33 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return _embeds[input.layout, offset, dim1, dim2](input)
 
 
+@method
+def fill_diagonal_(input: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Write a number to the cells whose coordinates are all equal; with ``wrap``, a tall matrix gets the diagonals
+    of the blocks below as well, each one row apart.
+
+    Raises:
+        RuntimeError: fewer than two dimensions, or more than two of different sizes.
+    """
+    layout = input.layout
+    if layout.ndim < 2:
+        raise RuntimeError(
+            f"fill_diagonal_(): dimensions must larger than 1, but the shape is {shape_text(layout.shape)}"
+        )
+    if layout.ndim > 2 and len(set(layout.shape)) > 1:
+        raise RuntimeError(
+            "fill_diagonal_(): all dimensions of input must be of equal length, but the shape is "
+            f"{shape_text(layout.shape)}"
+        )
+    x: Any = input
+    step, edge = sum(layout.strides), min(layout.shape)
+    x.as_strided((edge,), (step,), x.storage_offset()).fill_(fill_value)
+    rows, columns = layout.shape[0], layout.shape[-1]
+    if wrap and layout.ndim == 2 and rows > columns + 1:
+        fill_diagonal_(x.narrow(0, columns + 1, rows - columns - 1), fill_value, True)
+    return input
+
+
 @both
 def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """A vector gives the matrix with it on the diagonal, a matrix gives a copy of its diagonal.
@@ -136,8 +154,7 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
             "diag_embed() or diagonal() for more dimensions"
         )
     result = diag_embed(x, diagonal) if x.layout.ndim == 1 else x.diagonal(diagonal).clone()
-    _require_dtype("diag", out, x)
-    return deliver(result, out, "diag")
+    return deliver_same(result, out, "diag")
 
 
 @both

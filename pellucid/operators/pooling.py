@@ -203,3 +203,26 @@ def _averaging(input: Any, n: int, m: int) -> Any:
         a, b = y * n // m, -(-((y + 1) * n) // m)
         rows.append([1.0 / (b - a) if a <= i < b else 0.0 for i in range(n)])
     return input.detach().new_tensor(rows)
+
+
+@public
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """The mean of each window of (N, C, L) or (C, L): an ``avg_pool2d`` of height 1."""
+    size, padded = (v if isinstance(v, int) else v[0] for v in (kernel_size, padding))
+    step = size if stride is None or stride == () else stride if isinstance(stride, int) else stride[0]
+    result = avg_pool2d(input.unsqueeze(-2), (1, size), (1, step), (0, padded), ceil_mode, count_include_pad)
+    return result.squeeze(-2)
+
+
+@public
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """Means over ``output_size`` cells of (N, C, L) or (C, L)."""
+    wanted = output_size if isinstance(output_size, int) else output_size[0]
+    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, wanted)).squeeze(-2)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
 from pellucid.errors import shape_text
-from pellucid.formula.expr import Expr, axis, given, load
+from pellucid.formula.expr import Expr, axis, const, given, load
 from pellucid.formula.formula import Scatter
 from pellucid.layout import Layout, like
 from pellucid.operators.arguments import require_tensor
@@ -80,7 +80,7 @@ def _plan(
     target = (*here[:d], from_front(picked) if filling else picked, *here[d + 1 :])
     manner = Filled(d, operator) if filling else Slices(d)
     name = _NODE_NAMES.get(operator, f"IndexFillBackward{int(isinstance(source, Layout))}")
-    value = _value(x.dtype, source, here)
+    value = _value(x.dtype, source, (const(0, int64),) * x.ndim if filling else here)
     if alpha != 1 or kind is bool:
         numbers["alpha"] = alpha
         value = _scaled(value, float64 if kind is float else int64)
@@ -99,7 +99,7 @@ def _value(dtype: DType, source: Operand, here: tuple[Expr, ...]) -> Expr:
     """What is written, in the dtype of the tensor."""
     if not isinstance(source, Layout):
         return number_expr(source, dtype)
-    return load(0, source.dtype, here if source.ndim else ()).cast(dtype)
+    return load(0, source.dtype, here[: source.ndim]).cast(dtype)
 
 
 def _scaled(value: Expr, kind: DType) -> Expr:

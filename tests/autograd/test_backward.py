@@ -156,3 +156,11 @@ def test_mixed_dtypes() -> None:
     b = pellucid.ones(3, dtype=pellucid.float64, requires_grad=True)
     (a * b).sum().backward()
     assert (a.grad.dtype, b.grad.dtype) == (pellucid.float32, pellucid.float64)
+
+
+def test_a_gradient_that_two_leaves_get_is_added_to_the_second_before_the_first_changes() -> None:
+    a, b = ramp(3), ramp(3)
+    b.grad = pellucid.zeros(3, dtype=pellucid.float64)
+    ((a + b) + a * 10).sum().backward()
+    assert values(a.grad) == [11, 11, 11]
+    assert values(b.grad) == [1, 1, 1]

@@ -17,7 +17,7 @@ A = np.arange(60).reshape(3, 4, 5)
 
 
 def of(array: Any, dtype: Any = dtypes.float64) -> Tensor:
-    return tensor_on(np.ascontiguousarray(array, dtype=dtype.numpy).copy(), dtype)
+    return tensor_on(np.array(array, dtype.numpy, order="C"), dtype)
 
 
 def index_of(array: Any) -> Tensor:
@@ -79,9 +79,7 @@ def test_writing_matches_numpy(data: st.DataObject) -> None:
     values = np.random.default_rng(0).normal(size=shape[len(shape) - kept :])
     if data.draw(st.booleans()):
         values = np.float64(7)
-    # Equal places in one index: which value stays is not defined (here the last).
-    pairs = {tuple(np.atleast_1d(v).ravel()) for v in np.ix_(*[np.arange(n) for n in a.shape])}
-    assert pairs
+    # Where places are equal the last value stays; NumPy does not promise that.
     counted = np.zeros(a.shape, int)
     np.add.at(counted, index, 1)
     before = x.storage.version

@@ -16,7 +16,7 @@ from pellucid.tensor import Tensor, array_of, empty_like_layout, tensor_on
 
 
 def of(array: Any, dtype: Any = dtypes.float32) -> Tensor:
-    return tensor_on(np.ascontiguousarray(array, dtype=dtype.numpy).copy(), dtype)
+    return tensor_on(np.array(array, dtype.numpy, order="C"), dtype)
 
 
 def arange(*shape: int, dtype: Any = dtypes.float32) -> Tensor:

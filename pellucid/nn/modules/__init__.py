@@ -20,7 +20,8 @@ from pellucid.nn.modules.activation import Softsign as Softsign
 from pellucid.nn.modules.activation import Tanh as Tanh
 from pellucid.nn.modules.container import ModuleDict as ModuleDict
 from pellucid.nn.modules.container import ModuleList as ModuleList
-from pellucid.nn.modules.container import ParameterList as ParameterList
+from pellucid.nn.modules.parameters import ParameterDict as ParameterDict
+from pellucid.nn.modules.parameters import ParameterList as ParameterList
 from pellucid.nn.modules.container import Sequential as Sequential
 from pellucid.nn.modules.dropout import Dropout as Dropout
 from pellucid.nn.modules.linear import Identity as Identity
