@@ -166,7 +166,8 @@ class _Held:
         self.storage = object()
 
 
-HELD_ONCE = getrefcount(_Held().storage)
+_held = _Held()
+HELD_ONCE = getrefcount(_held.storage)
 
 
 # -- what users call --------------------------------------------------------------------------------------------------

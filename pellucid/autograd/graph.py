@@ -208,6 +208,8 @@ def new_node(rule: Rule, edges: tuple[Edge, ...], kept: tuple[int, ...], saved: 
     node.number, node.hooks = next(_numbers), None
     if kept:
         _save(node, saved)
+        if packers:
+            _pack(node)
         node.place = place(_getframe(1))
     return node
 
@@ -225,8 +227,6 @@ PLAIN, PACKED = -1, -2  # instead of versions: a number or a node; a tensor that
 def _save(node: Node, saved: tuple[Any, ...]) -> None:
     node.saved = saved
     node.versions = tuple([t.storage.version if hasattr(t, "storage") else PLAIN for t in saved])
-    if packers:
-        _pack(node)
 
 
 def _alias(t: Any) -> Any:
@@ -262,6 +262,8 @@ def recorder(
         node.edges, node.number, node.hooks = edges, next(_numbers), None
         if pattern.kept:
             _save(node, tuple([_alias(tensors[k]) if k < n_out else tensors[k] for k in pattern.kept]))
+            if packers:
+                _pack(node)
             node.place = place(_getframe(1))
         for k in differentiable:
             t = tensors[k]
@@ -314,21 +316,26 @@ def _record_two(patterns: _Patterns) -> Callable[..., None]:
         kept = pattern.kept
         if not kept:
             return
-        if kept == BOTH_OPERANDS:
+        if kept == BOTH:
             node.saved, node.versions = (a, b), (a.storage.version, b.storage.version)
-            if packers:
-                _pack(node)
+        elif kept == FIRST or kept == SECOND:
+            one = a if kept == FIRST else b
+            node.saved, node.versions = (one,), (one.storage.version,)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]))
-        frame = _getframe(2)  # record <- operator <- user
+        if packers:
+            _pack(node)
+        try:
+            frame = _getframe(2)  # record <- operator <- user
+        except ValueError:  # there is no operator in between
+            frame = _getframe(1)
         code = frame.f_code
-        node.place = (code, frame.f_lasti) if code.co_filename in outside else place(frame)
+        node.place = (code, frame.f_lasti) if code.co_filename in outside else place(_getframe(1))
 
     return _with_patterns(record, patterns)
 
 
-BOTH_OPERANDS = (1, 2)
-RESULT, OPERAND = (0,), (1,)
+RESULT, FIRST, SECOND, BOTH = (0,), (1,), (2,), (1, 2)
 
 
 def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
@@ -348,20 +355,21 @@ def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
         kept = single.kept
         if not kept:
             return
-        if kept == OPERAND:
+        if kept == FIRST:
             node.saved, node.versions = (a,), (a.storage.version,)
-            if packers:
-                _pack(node)
         elif kept == RESULT:
             storage = out.storage
             node.saved, node.versions = (new_tensor(out.layout, storage, out.ptr),), (storage.version,)
-            if packers:
-                _pack(node)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else number for k in kept]))
-        frame = _getframe(2)
+        if packers:
+            _pack(node)
+        try:
+            frame = _getframe(2)
+        except ValueError:
+            frame = _getframe(1)
         code = frame.f_code
-        node.place = (code, frame.f_lasti) if code.co_filename in outside else place(frame)
+        node.place = (code, frame.f_lasti) if code.co_filename in outside else place(_getframe(1))
 
     new_tensor = native.new_tensor
     return _with_patterns(record, patterns)

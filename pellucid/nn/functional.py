@@ -3,9 +3,17 @@ and what is composed of them is written out."""
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any
 
+from pellucid.memory_format import contiguous_format as _contiguous
+from pellucid.nn.attending import multi_head_attention_forward as multi_head_attention_forward
+from pellucid.nn.attending import scaled_dot_product_attention as scaled_dot_product_attention
+from pellucid.nn.dropouts import alpha_dropout as alpha_dropout
+from pellucid.nn.dropouts import dropout as dropout
+from pellucid.nn.dropouts import dropout1d as dropout1d
+from pellucid.nn.dropouts import dropout2d as dropout2d
+from pellucid.nn.dropouts import dropout3d as dropout3d
+from pellucid.nn.dropouts import feature_alpha_dropout as feature_alpha_dropout
 from pellucid.operators.activations import celu as celu
 from pellucid.operators.activations import elu as elu
 from pellucid.operators.activations import gelu as gelu
@@ -31,6 +39,7 @@ from pellucid.operators.channel_norms import rms_norm as rms_norm
 from pellucid.operators.class_losses import cross_entropy as cross_entropy
 from pellucid.operators.class_losses import nll_loss as nll_loss
 from pellucid.operators.combining import one_hot as one_hot
+from pellucid.operators.creation import empty_like, zeros_like
 from pellucid.operators.define import PUBLIC as _PUBLIC
 from pellucid.operators.linear import linear as linear
 from pellucid.operators.losses import binary_cross_entropy as binary_cross_entropy
@@ -40,12 +49,25 @@ from pellucid.operators.losses import kl_div as kl_div
 from pellucid.operators.losses import l1_loss as l1_loss
 from pellucid.operators.losses import mse_loss as mse_loss
 from pellucid.operators.losses import smooth_l1_loss as smooth_l1_loss
+from pellucid.operators.margin_losses import cosine_embedding_loss as cosine_embedding_loss
+from pellucid.operators.margin_losses import gaussian_nll_loss as gaussian_nll_loss
+from pellucid.operators.margin_losses import hinge_embedding_loss as hinge_embedding_loss
+from pellucid.operators.margin_losses import margin_ranking_loss as margin_ranking_loss
+from pellucid.operators.margin_losses import multi_margin_loss as multi_margin_loss
+from pellucid.operators.margin_losses import multilabel_margin_loss as multilabel_margin_loss
+from pellucid.operators.margin_losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from pellucid.operators.margin_losses import poisson_nll_loss as poisson_nll_loss
+from pellucid.operators.margin_losses import soft_margin_loss as soft_margin_loss
+from pellucid.operators.margin_losses import triplet_margin_loss as triplet_margin_loss
+from pellucid.operators.margin_losses import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
 from pellucid.operators.norms import cosine_similarity as cosine_similarity
 from pellucid.operators.norms import normalize as normalize
 from pellucid.operators.norms import pairwise_distance as pairwise_distance
 from pellucid.operators.padding import pad as pad
+from pellucid.operators.pooling import max_pool2d_with_indices as max_pool2d_with_indices
 from pellucid.operators.standardising import layer_norm as layer_norm
-from pellucid.dtypes import bool_ as _BOOL
+from pellucid.operators.windows import fold as fold
+from pellucid.operators.windows import unfold as unfold
 from pellucid.tensor import Tensor
 
 sigmoid, tanh, relu_ = _PUBLIC["sigmoid"], _PUBLIC["tanh"], _PUBLIC["relu_"]
@@ -84,54 +106,43 @@ def _implicit_dim(name: str, input: Tensor, dim: int | None) -> int:
     return 0 if input.layout.ndim in (0, 1, 3) else 1
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """In training, each cell is zero with probability ``p`` and scaled by ``1 / (1 - p)`` otherwise.
+def glu(input: Any, dim: int = -1) -> Any:
+    """The first half of ``input`` along ``dim`` times the sigmoid of the second (Dauphin et al. 2017).
 
     Raises:
-        ValueError: ``p`` is not a probability.
+        RuntimeError: a size that is odd, or a tensor without dimensions.
     """
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0 or input.layout.numel == 0:
-        return input
-    if p == 1:
-        return input.mul_(0.0) if inplace else input * 0.0
-    from pellucid.operators.copying import empty_like
-
-    mask = empty_like(input.detach())
-    mask.bernoulli_(1 - p)
-    mask.div_(1 - p)
-    return input.mul_(mask) if inplace else input * mask
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    if input.shape[dim] % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
+    a, b = input.chunk(2, dim)
+    return a * b.sigmoid()
 
 
-def scaled_dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Any = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Any:
-    """``softmax(Q K^T * scale + mask) V`` (Vaswani et al. 2017); scale is 1/sqrt(E) unless given."""
-    length, source = query.shape[-2], key.shape[-2]
-    if enable_gqa:
-        repeats = query.shape[-3] // key.shape[-3]
-        key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
-    factor = 1 / sqrt(query.shape[-1]) if scale is None else scale
-    scores = (query * factor) @ key.transpose(-2, -1)
-    if is_causal:
-        if attn_mask is not None:
-            raise RuntimeError("scaled_dot_product_attention(): Explicit attn_mask should not be set when is_causal=True")
-        attn_mask = _PUBLIC["ones"](length, source, dtype=_BOOL).tril()
-    if attn_mask is not None:
-        if attn_mask.dtype is _BOOL:
-            scores = scores.masked_fill(attn_mask.logical_not(), float("-inf"))
-        else:
-            scores = scores + attn_mask
-    weights = scores.softmax(-1)
-    return dropout(weights, dropout_p) @ value if dropout_p > 0 else weights @ value
+def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
+    """``softmax((logits + g) / tau)`` with Gumbel noise g; ``hard`` gives one-hot rows with the soft ones' gradient."""
+    noise = -empty_like(logits.detach(), memory_format=_contiguous).exponential_().log()
+    soft = ((logits + noise) / tau).softmax(dim)
+    if not hard:
+        return soft
+    chosen = soft.detach().argmax(dim, keepdim=True)
+    return zeros_like(logits.detach()).scatter_(dim, chosen, 1.0) - soft.detach() + soft
+
+
+def elu_(input: Any, alpha: float = 1.0) -> Any:
+    """`elu` in place."""
+    return elu(input, alpha, True)
+
+
+def hardtanh_(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, True)
+
+
+def leaky_relu_(input: Any, negative_slope: float = 0.01) -> Any:
+    """`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, True)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, overload
+from collections.abc import Callable, Sequence
+from typing import overload
 
-from pellucid.autograd.inplace import in_place
 from pellucid.layout import Size
 from pellucid.memory_format import contiguous_format, has_format, memory_format, require_memory_format
 from pellucid.operators import parts, views
@@ -52,6 +51,15 @@ def is_set_to(input: Tensor, tensor: Tensor) -> bool:
     return input.storage is tensor.storage and input.ptr == tensor.ptr and input.layout is tensor.layout
 
 
+@method
+def _is_view(input: Tensor) -> bool:
+    """Whether the tensor was made as a view of another one, ``input._base``."""
+    return input.base is not None
+
+
+Tensor._base = property(lambda x: x.base, doc="The tensor that this one is a view of, or None.")  # type: ignore[attr-defined]
+
+
 class UntypedStorage:
     """The bytes behind a tensor; views of one tensor have equal ones."""
 
@@ -89,20 +97,24 @@ def untyped_storage(input: Tensor) -> UntypedStorage:
 # -- a view in the tensor's own place ---------------------------------------------------------------------------------
 
 
-def _become(x: Tensor, view: Any) -> Tensor:
-    """``x`` itself becomes the view ``view(x)``; its memory stays as it is."""
+def _become(x: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
+    """``x`` itself becomes the view ``view(x)``; its memory stays as it is.
 
-    def move() -> None:
-        x.layout, x.ptr = seen.layout, seen.ptr
-
-    old = native.new_tensor(x.layout, x.storage, x.ptr)
-    old.tracked, old.node, old.output_nr, old.base = x.tracked, x.node, x.output_nr, x.base
-    seen = view(old)
-
-    def record(out: Tensor, _: Tensor) -> None:
-        out.node, out.output_nr = seen.node, seen.output_nr
-
-    return in_place(x, move, record, x)
+    Raises:
+        RuntimeError: ``x`` is a leaf that requires a gradient.
+    """
+    if native.grad_enabled() and x.tracked and x.node is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation. Take a view of it instead "
+            "(x.t() for x.t_()), or change it under torch.no_grad()."
+        )
+    before = native.new_tensor(x.layout, x.storage, x.ptr)
+    before.node, before.output_nr, before.tracked = x.node, x.output_nr, x.tracked
+    seen = view(before)
+    x.layout, x.ptr = seen.layout, seen.ptr
+    if seen.tracked:
+        x.node, x.output_nr = seen.node, seen.output_nr
+    return x
 
 
 @method

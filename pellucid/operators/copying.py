@@ -226,12 +226,6 @@ def fill_formula(rank: int, kind: type, dtype: DType) -> Formula:
 def _fill_plan(target: Layout, kind: type) -> Plan:
     shape = tuple(target.shape)
     formula = fill_formula(target.ndim, kind, target.dtype)
-    if overlaps_itself(target):
-        raise RuntimeError(
-            "fill_(): unsupported operation: more than one element of the written-to tensor "
-            f"{shape_text(target.shape)} refers to a single memory location (it was expanded). "
-            "Please clone() the tensor before performing the operation."
-        )
     write = kernel_plan(formula, (kind,), shape, [target], in_place=True)
     record = None
     if target.dtype.is_floating_point or target.dtype.is_complex:

@@ -8,6 +8,7 @@ from typing import Any
 from pellucid.autograd.graph import Node, recorder
 from pellucid.errors import shape_text
 from pellucid.layout import Layout
+from pellucid.operators.define import public
 from pellucid.operators.products import biased_plan, check_dtypes, matmul
 from pellucid.plan import Plan, PlanTable
 from pellucid.runtime import native
@@ -76,3 +77,28 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is None:
         return _plans[x, w, None](input, weight)
     return _plans[x, w, bias.layout](input, weight, bias)
+
+
+@public
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """``out[..., o] = sum_ij input1[..., i] weight[o, i, j] input2[..., j] + bias[o]``.
+
+    Raises:
+        RuntimeError: unfit shapes.
+    """
+    same = input1.dim() == input2.dim() and tuple(input1.shape[:-1]) == tuple(input2.shape[:-1])
+    if not same or tuple(weight.shape[1:]) != (input1.shape[-1], input2.shape[-1]):
+        raise RuntimeError(
+            f"bilinear(): input1 {shape_text(input1.shape)} and input2 {shape_text(input2.shape)} must agree in all but "
+            f"the last dimension, and the weight {shape_text(weight.shape)} must be (out, input1's last, input2's last)"
+        )
+    if bias is not None and bias.shape[0] != weight.shape[0]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
+        )
+    out, first, second = weight.shape
+    rows1, rows2 = input1.reshape(-1, first), input2.reshape(-1, second)
+    halfway = matmul(rows1, weight.permute(1, 0, 2).reshape(first, out * second)).reshape(-1, out, second)
+    result: Any = matmul(halfway, rows2.unsqueeze(-1))
+    result = result.reshape(*input1.shape[:-1], out)
+    return result if bias is None else result + bias

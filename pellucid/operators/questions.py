@@ -104,7 +104,7 @@ for _kind in ("cpu", "cuda", "mps", "xpu", "meta", "xla", "ipu", "vulkan", "maia
     setattr(Tensor, f"is_{_kind}", property(_on(_kind), doc=f'Whether the device is of type "{_kind}".'))
 for _property in ("is_sparse", "is_sparse_csr", "is_quantized", "is_nested", "is_mkldnn"):
     setattr(Tensor, _property, property(lambda input: False, doc="False: every tensor is strided."))
-Tensor.name = property(lambda input: None, doc="None: tensors have no names.")
+setattr(Tensor, "name", property(lambda input: None, doc="None: tensors have no names."))  # noqa: B010
 
 
 @method

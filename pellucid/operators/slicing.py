@@ -399,10 +399,10 @@ def index_put_(
     if not isinstance(values, Tensor):
         raise TypeError(f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}")
     key, tensors = _parsed(input, tuple(slice(None) if i is None else i for i in indices))
-    if not tensors:
-        raise IndexError("index_put_(): at least one index tensor must be given; indices hold none")
-    _store(input, _places[key], tensors, values, accumulate)
-    return input
+    if tensors:
+        _store(input, _places[key], tensors, values, accumulate)
+        return input
+    raise RuntimeError("index_put_(): at least one index tensor must be given, but indices hold none; use copy_")
 
 
 @both

@@ -314,7 +314,7 @@ def _hermitian(input: Tensor) -> Tensor:
             f"tensor.H is only supported on matrices (2-D tensors). Got {input.layout.ndim}-D tensor. "
             "For batches of matrices, consider using tensor.mH"
         )
-    return _conjugated(t(input))
+    return _conjugated(_matrix_transpose(input, "H"))
 
 
 Tensor.T = property(lambda x: _reversals[x.layout](x), doc="All dimensions in reverse order.")  # type: ignore[attr-defined]

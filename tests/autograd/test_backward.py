@@ -164,3 +164,14 @@ def test_a_gradient_that_two_leaves_get_is_added_to_the_second_before_the_first_
     ((a + b) + a * 10).sum().backward()
     assert values(a.grad) == [11, 11, 11]
     assert values(b.grad) == [1, 1, 1]
+
+
+def test_a_gradient_that_nobody_else_holds_becomes_grad_without_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pellucid.autograd import engine
+
+    copies: list[Any] = []
+    monkeypatch.setattr(engine, "copied", lambda g, layout: copies.append(g) or g)
+    a, w = ramp(3), ramp(2, 3)
+    ((a * a).exp() * 2).sum().backward()
+    (w * w).view(-1).sum().backward()
+    assert copies == []

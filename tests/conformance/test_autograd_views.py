@@ -85,6 +85,8 @@ def test_random_programs(block: int) -> None:
         found, own_refusal = run(pellucid, seed)
         if refusal is not None and "a leaf Variable" in refusal:
             continue  # PyTorch takes a view for a leaf until somebody asks for its grad_fn after its base was written
+        if refusal is not None and "more than one element" in refusal and own_refusal is None:
+            continue  # PyTorch fills an expanded view, but its backward through that fails
         assert (refusal is None) == (own_refusal is None), (seed, refusal, own_refusal)
         for a, b in zip(wanted, found, strict=True):
             assert (a is None) == (b is None), seed

@@ -17,7 +17,8 @@ ARRAY = np.arange(60.0).reshape(3, 4, 5)
 def forms(array: np.ndarray[Any, Any]) -> list[tuple[Any, np.ndarray[Any, Any]]]:
     """The same kind of numbers with different strides."""
     x = torch.tensor(array)
-    return [(x, array), (x.transpose(0, 1), array.swapaxes(0, 1)), (x[:, ::2], array[:, ::2]), (x.flip(2), array[..., ::-1])]
+    turned, thinned = (x.transpose(0, 1), array.swapaxes(0, 1)), (x[:, ::2], array[:, ::2])
+    return [(x, array), turned, thinned, (x.flip(2), array[..., ::-1])]
 
 
 @pytest.mark.parametrize("dim", [0, 1, 2, -1])

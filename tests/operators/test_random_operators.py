@@ -22,7 +22,7 @@ def test_known_numbers() -> None:
     torch.manual_seed(0)
     assert [round(v, 4) for v in torch.rand(3).tolist()] == [0.4963, 0.7682, 0.0885]
     torch.manual_seed(0)
-    assert torch.randperm(6).tolist() == [2, 0, 1, 3, 5, 4] or len(set(torch.randperm(6).tolist())) == 6
+    assert torch.randperm(6).tolist() == [2, 5, 3, 0, 1, 4]
 
 
 def test_ranges() -> None:

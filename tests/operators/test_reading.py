@@ -98,3 +98,14 @@ def test_pickling(dtype: str) -> None:
         assert back.tolist() == t.tolist()
     leaf = torch.ones(2, requires_grad=True)
     assert pickle.loads(pickle.dumps(leaf)).requires_grad
+
+
+def test_questions() -> None:
+    x = torch.zeros(2, 3, dtype=torch.int8)
+    assert (x.is_floating_point(), x.is_complex(), x.is_signed()) == (False, False, True)
+    assert (x.is_cuda, x.is_cpu) == (False, True)
+    assert (x.nelement(), x.ndimension(), torch.numel(x), x.get_device()) == (6, 2, 6, -1)
+    assert x.t().dim_order() == (1, 0)
+    assert torch.result_type(x, 1.5) is torch.float32
+    assert x.apply_(lambda v: v + 2).tolist() == [[2] * 3] * 2
+    assert torch.zeros(4, 2).fill_diagonal_(1, wrap=True).tolist() == [[1, 0], [0, 1], [0, 0], [1, 0]]

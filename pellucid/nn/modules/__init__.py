@@ -20,8 +20,6 @@ from pellucid.nn.modules.activation import Softsign as Softsign
 from pellucid.nn.modules.activation import Tanh as Tanh
 from pellucid.nn.modules.container import ModuleDict as ModuleDict
 from pellucid.nn.modules.container import ModuleList as ModuleList
-from pellucid.nn.modules.parameters import ParameterDict as ParameterDict
-from pellucid.nn.modules.parameters import ParameterList as ParameterList
 from pellucid.nn.modules.container import Sequential as Sequential
 from pellucid.nn.modules.dropout import Dropout as Dropout
 from pellucid.nn.modules.linear import Identity as Identity
@@ -41,3 +39,5 @@ from pellucid.nn.modules.normalization import BatchNorm2d as BatchNorm2d
 from pellucid.nn.modules.normalization import GroupNorm as GroupNorm
 from pellucid.nn.modules.normalization import LayerNorm as LayerNorm
 from pellucid.nn.modules.normalization import RMSNorm as RMSNorm
+from pellucid.nn.modules.parameters import ParameterDict as ParameterDict
+from pellucid.nn.modules.parameters import ParameterList as ParameterList

@@ -164,6 +164,82 @@ class LogSoftmax(Softmax):
     function = "log_softmax"
 
 
+class Softmin(Softmax):
+    """The softmax of ``-x`` along ``dim``."""
+
+    function = "softmin"
+
+
+class Softmax2d(Module):
+    """The softmax over the channels of (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D (got {input.dim()}D instead)")
+        return F.softmax(input, -3)
+
+
+class CELU(_Activation):
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``."""
+
+    function, names = "celu", ("alpha", "inplace")
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+
+class SELU(ReLU):
+    """``scale (max(0, x) + min(0, alpha (exp(x) - 1)))`` (Klambauer et al. 2017)."""
+
+    function = "selu"
+
+
+class Tanhshrink(_Activation):
+    """``x - tanh(x)``."""
+
+    function = "tanhshrink"
+
+
+class Softshrink(_Activation):
+    """``x`` moved towards zero by ``lambd``."""
+
+    function, names = "softshrink", ("lambd",)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class Hardshrink(Softshrink):
+    """``x`` where ``|x| > lambd``, else 0."""
+
+    function = "hardshrink"
+
+
+class GLU(_Activation):
+    """The first half of ``x`` along ``dim`` times the sigmoid of the second (Dauphin et al. 2017)."""
+
+    function, names = "glu", ("dim",)
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+
+class Threshold(_Activation):
+    """``x`` where it is greater than ``threshold``, else ``value``."""
+
+    function, names = "threshold", ("threshold", "value", "inplace")
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+
 class PReLU(Module):
     """``x`` for x > 0, else ``weight * x`` with a trained weight."""
 
