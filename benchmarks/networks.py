@@ -73,9 +73,7 @@ def masked_autoencoder(torch: Any) -> Any:
             self.to_decoder = nn.Linear(DIM, DECODER_DIM)
             self.mask_token = nn.Parameter(torch.zeros(1, 1, DECODER_DIM))
             self.decoder_places = nn.Parameter(torch.randn(1, patches, DECODER_DIM) * 0.02)
-            self.decoder = nn.Sequential(
-                *(transformer_block(nn, DECODER_DIM, HEADS) for _ in range(DECODER_DEPTH))
-            )
+            self.decoder = nn.Sequential(*(transformer_block(nn, DECODER_DIM, HEADS) for _ in range(DECODER_DEPTH)))
             self.decoder_norm = nn.LayerNorm(DECODER_DIM)
             self.paint = nn.Linear(DECODER_DIM, pixels)
 

@@ -86,9 +86,7 @@ def print_table(console: Console, results: list[Result]) -> None:
     console.print("ratio: the median over pairs; with x, how many times faster; else Pellucid's share")
     for result in results:
         if result.error:
-            console.print(
-                f"[red]{result.group}, {escape(result.name)}[/]: {escape(result.error)}", highlight=False
-            )
+            console.print(f"[red]{result.group}, {escape(result.name)}[/]: {escape(result.error)}", highlight=False)
     reached = sum(result.passed for result in results)
     console.print(f"[bold]{reached} of {len(results)}[/] bars reached")
 

@@ -167,9 +167,7 @@ def _picking_rows() -> list[Workload]:
         Workload(group, "gather (256,196,768), 49 kept", "x.gather(1, index)", _patches, at_least(2.5)),
         Workload(group, "random masking (256,196,768)", "random_masking(x)", _patches, at_least(2)),
         Workload(group, "take, 1M of 1M", "x.take(index)", _take, at_least(1.5)),
-        Workload(
-            group, "index_select (16,64,1024), 2 picks", "x.index_select(1, picks)", _picks, at_least(1.5)
-        ),
+        Workload(group, "index_select (16,64,1024), 2 picks", "x.index_select(1, picks)", _picks, at_least(1.5)),
         Workload(group, "gather (16,64,1024) with (16,5,1024)", "x.gather(1, index)", _picks, at_least(1.5)),
     ]
 
@@ -200,9 +198,7 @@ def _product_rows() -> list[Workload]:
             )
         )
     shapes = (64, 128, 64), (64, 64, 128)
-    rows.append(
-        Workload(group, "bmm (64,128,64)x(64,64,128)", "torch.bmm(a, b)", _matrices(*shapes), at_least(1.2))
-    )
+    rows.append(Workload(group, "bmm (64,128,64)x(64,64,128)", "torch.bmm(a, b)", _matrices(*shapes), at_least(1.2)))
     return rows
 
 

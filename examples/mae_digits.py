@@ -145,9 +145,7 @@ class MaskedAutoencoder(nn.Module):
         self.norm = nn.LayerNorm(args.dim)
         self.to_decoder = nn.Linear(args.dim, args.decoder_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, args.decoder_dim))
-        self.decoder = nn.ModuleList(
-            [Block(args.decoder_dim, args.heads, 0.0) for _ in range(args.decoder_depth)]
-        )
+        self.decoder = nn.ModuleList([Block(args.decoder_dim, args.heads, 0.0) for _ in range(args.decoder_depth)])
         self.decoder_norm = nn.LayerNorm(args.decoder_dim)
         self.paint = nn.Linear(args.decoder_dim, PIXELS)
         self.register_buffer("places", positions(args.dim))

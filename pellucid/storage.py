@@ -7,6 +7,7 @@ somebody else (``owner``). The type itself is native (``runtime/native.ll``), si
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,21 @@ class _Memory:
 
 def array_on(storage: native.Storage, ptr: int, layout: Layout) -> Array:
     """A NumPy array on a storage's memory, its first cell at ``ptr``."""
+    if layout.contiguous and layout.numel:  # a buffer costs less than an array interface
+        memory: Any = (ctypes.c_ubyte * layout.nbytes).from_address(ptr)
+        memory.storage = storage
+        return np.ndarray(layout.shape, layout.dtype.numpy, memory)
     array = np.asarray(_Memory(storage, ptr, layout))
     return array.view(layout.dtype.numpy) if layout.dtype is bfloat16 else array
 
 
+_DATA = object.__basicsize__  # where an array keeps the address of its cells; asking it takes microseconds
+
+
 def storage_of(array: Array, dtype: DType) -> tuple[Layout, native.Storage, int]:
     """The layout, the storage and the address of the first cell of an array's memory, which they keep alive."""
-    layout = layout_of(array.shape, tuple([s // dtype.itemsize for s in array.strides]), dtype)
-    address = array.__array_interface__["data"][0]
-    low, high = span(layout)
-    return layout, native.wrap(address + low * dtype.itemsize, (high - low) * dtype.itemsize, array), address
+    size = dtype.itemsize
+    layout = layout_of(array.shape, tuple([s // size for s in array.strides]), dtype)
+    address = ctypes.c_size_t.from_address(id(array) + _DATA).value
+    low, high = (0, layout.numel) if layout.contiguous else span(layout)
+    return layout, native.wrap(address + low * size, (high - low) * size, array), address

@@ -318,9 +318,10 @@ def _record_two(patterns: _Patterns) -> Callable[..., None]:
             return
         if kept == BOTH:
             node.saved, node.versions = (a, b), (a.storage.version, b.storage.version)
-        elif kept == FIRST or kept == SECOND:
-            one = a if kept == FIRST else b
-            node.saved, node.versions = (one,), (one.storage.version,)
+        elif kept == FIRST:
+            node.saved, node.versions = (a,), (a.storage.version,)
+        elif kept == SECOND:
+            node.saved, node.versions = (b,), (b.storage.version,)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]))
         if packers:

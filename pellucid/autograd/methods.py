@@ -150,7 +150,7 @@ def _set_data(t: Tensor, value: Tensor) -> None:
             "data set to a tensor that requires gradients must be floating point or complex dtype, not "
             f"{tensor_text(value.layout.dtype, value.layout.shape)}"
         )
-    t.layout, t.storage, t.ptr = value.layout, value.storage, value.ptr
+    t.layout, t.storage, t.ptr, t.base = value.layout, value.storage, value.ptr, None
 
 
 def register_hook(t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> hooks.RemovableHandle:

@@ -43,12 +43,16 @@ def scaled_dot_product_attention(
         weights = scores.softmax(-1)
     elif attn_mask.dtype is BOOL:
         hidden = attn_mask.logical_not()
-        weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
-        if not is_causal:
-            weights = weights.masked_fill(hidden.all(-1, keepdim=True), 0.0)
+        weights = _without_blind(scores.masked_fill(hidden, float("-inf")).softmax(-1), hidden)
     else:
-        weights = (scores + attn_mask).softmax(-1)
+        weights = _without_blind((scores + attn_mask).softmax(-1), attn_mask == float("-inf"))
     return (dropout(weights, dropout_p) if dropout_p > 0 else weights) @ value
+
+
+def _without_blind(weights: Any, hidden: Any) -> Any:
+    """The weights, with zeros (not NaN) in the rows that may look nowhere."""
+    blind = hidden.all(-1, keepdim=True)
+    return weights.masked_fill(blind, 0.0) if bool(blind.any()) else weights
 
 
 def _as_added(name: str, mask: Any, dtype: Any) -> Any:
@@ -132,10 +136,14 @@ def multi_head_attention_forward(
         k, v = (cat([x, zeros(x.shape[0], 1, x.shape[2], dtype=x.dtype)], 1) for x in (k, v))
         attn_mask, padding = _widened(attn_mask), _widened(padding)
     mask = _joint_mask(attn_mask, padding, batch, num_heads, length, k.shape[1])
-    scores = (q * sqrt(1.0 / float(size))) @ k.transpose(-2, -1)
-    attention = (scores if mask is None else scores + mask).softmax(-1)
-    attention = dropout(attention, dropout_p) if training and dropout_p > 0 else attention
-    joined = (attention @ v).transpose(0, 1).contiguous().view(length * batch, -1)
+    dropped = dropout_p if training else 0.0
+    if need_weights:
+        scores = (q * sqrt(1.0 / float(size))) @ k.transpose(-2, -1)
+        attention = dropout((scores if mask is None else scores + mask).softmax(-1), dropped)
+        joined = attention @ v
+    else:
+        joined = scaled_dot_product_attention(q, k, v, mask, dropped)
+    joined = joined.transpose(0, 1).contiguous().view(length * batch, -1)
     result = linear(joined, out_proj_weight, out_proj_bias).view(length, batch, -1)
     if not need_weights:
         return (result if batched else result.squeeze(1)), None

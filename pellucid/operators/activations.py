@@ -12,7 +12,9 @@ from typing import Any
 from pellucid.dtypes import DType, bool_
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, minimum, select
+from pellucid.operators.arithmetic import sub
 from pellucid.operators.define import both, method, public
+from pellucid.operators.functions import tanh
 from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
 from pellucid.plan import Operand
 from pellucid.tensor import Tensor

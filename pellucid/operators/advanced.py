@@ -18,7 +18,7 @@ import numpy as np
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.graph import Node, recorder
 from pellucid.autograd.inplace import in_place
-from pellucid.dtypes import DType, bool_, float64, int32, int64, uint8
+from pellucid.dtypes import DType, bool_, float64, int64, uint8
 from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, axis, const, given, load, scalar, select
 from pellucid.formula.formula import Fold, Formula, Output, Scatter, folding
@@ -28,13 +28,12 @@ from pellucid.layout import (
     dense,
     elementwise,
     expanded,
-    like,
     layout_of,
+    like,
     overlaps_itself,
     view_strides,
 )
 from pellucid.operators.copying import clone, plain_number
-from pellucid.operators.define import key_of
 from pellucid.operators.viewing import formula_pullback
 from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor, array_of
@@ -66,7 +65,7 @@ class Picking:
         places = {d: k for k, d in enumerate(before)} | {d: behind + k for k, d in enumerate(after)}
         self.places = places
         # What negative indices count from. Numbers of the plan: were they read off ``x``, backward would need it.
-        self.given = {f"size{d}": x.shape[d] for d in dims}
+        self.given: dict[str, int | float] = {f"size{d}": x.shape[d] for d in dims}
         picks = {d: self.index(i, first + k, d) for k, (d, i) in enumerate(zip(dims, indices, strict=True))}
         self.coordinates = tuple(picks[d] if d in picks else axis(places[d]) for d in range(x.ndim))
 
@@ -160,7 +159,7 @@ def summed_to(g: Tensor, wanted: Layout) -> Tensor:
     if shape == wanted.shape:
         return g
     repeated = Formula("expand", len(shape), (Output(load(0, wanted.dtype)),))
-    return formula_pullback(repeated, wanted, shape, "ExpandBackward0")(g)  # type: ignore[no-any-return]
+    return formula_pullback(repeated, wanted, shape, "ExpandBackward0")(g)
 
 
 class IndexPutRule:
@@ -211,7 +210,7 @@ def _put_plan(x: Layout, dims: Shape, accumulate: bool, value: Operand, *indices
         if shared:
             _warn_of_shared_cells()
         check(t, *own)
-        return in_place(t, lambda: write(t, v, *own), record, t, v, *own)  # type: ignore[no-any-return]
+        return in_place(t, lambda: write(t, v, *own), record, t, v, *own)
 
     return plan
 
@@ -251,11 +250,14 @@ _puts = PlanTable(_put_plan)
 
 def put(x: Tensor, dims: Shape, indices: Sequence[Tensor], value: Any, accumulate: bool) -> Tensor:
     """``x[i, a[p], b[p]] = value[i, p]``, or ``+=``; with equal places the last one wins."""
+    storage = x.storage
     if not isinstance(value, Tensor):
         value = plain_number(value, x.layout.dtype, "index_put_")
-    elif value.storage is x.storage:
+    elif value.storage is storage:
         value = clone(value)
-    if any(i.storage is x.storage for i in indices):
-        indices = [clone(i) if i.storage is x.storage else i for i in indices]
-    plan = _puts[x.layout, dims, accumulate, key_of(value), *[i.layout for i in indices]]
-    return plan(x, value, *indices)  # type: ignore[no-any-return]
+    key: list[Any] = [x.layout, dims, accumulate, value.layout if isinstance(value, Tensor) else type(value)]
+    apart = []
+    for index in indices:
+        apart.append(index if index.storage is not storage else clone(index))
+        key.append(index.layout)
+    return _puts[tuple(key)](x, value, *apart)

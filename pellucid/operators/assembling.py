@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pellucid.autograd.graph import Node, recorder
-from pellucid.formula.expr import load
+from pellucid.formula.expr import Expr, load, select
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, View, span
 from pellucid.plan import Plan, PlanTable, kernel_plan
@@ -19,6 +19,8 @@ from pellucid.tensor import Tensor, empty_like_layout
 
 GiveBack = Callable[[Tensor], Tensor]  # the gradient of the result -> the gradient of one operand
 
+FEW_CELLS = 4096  # up to here one kernel that picks the operand for each cell costs less than a copy per piece
+FEW_OPERANDS = 8
 _LINE = 64  # bytes
 
 
@@ -43,6 +45,31 @@ class PiecesRule:
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         pairs = zip(node.edges, self.gives, strict=True)
         return [give(grads[0]) if edge is not None else None for edge, give in pairs]
+
+
+def picking_plan(
+    name: str,
+    result: Layout,
+    operands: Sequence[Layout],
+    choices: Sequence[tuple[int, Expr, tuple[Expr, ...]]],
+    given: dict[str, int | float],
+    gives: Sequence[GiveBack],
+) -> Plan:
+    """The plan of a small result: each cell comes from the first choice whose condition holds, else from the last.
+
+    Args:
+        choices: number of the operand, condition, coordinates there.
+    """
+    record = None
+    if result.dtype.is_floating_point or result.dtype.is_complex:
+        record = recorder(PiecesRule(name, gives), [result], operands)
+    value: Expr | None = None
+    for k, condition, coords in reversed(choices):
+        cell = load(k, operands[k].dtype, coords, fill=0).cast(result.dtype)
+        value = cell if value is None else select(condition, cell, value)
+    assert value is not None
+    formula = Formula(name, result.ndim, (Output(value),))
+    return kernel_plan(formula, operands, tuple(result.shape), [result], record=record, given=given)
 
 
 def _write_plan(source: Layout, target: Layout, stream: bool) -> Plan:
@@ -81,7 +108,8 @@ def assembly_plan(
         storage, begin = out.storage, out.ptr
         for write, k, source, at, target, to in steps:
             x = tensors[k]
-            write(new_tensor(target, storage, begin + to), new_tensor(source, x.storage, x.ptr + at))
+            part = x if source is None else new_tensor(source, x.storage, x.ptr + at)
+            write(new_tensor(target, storage, begin + to), part)
         if record is not None and native.recorded(*tensors):
             record(out, *tensors)
         return out
@@ -91,11 +119,13 @@ def assembly_plan(
 
 def _step(
     piece: Piece, operands: Sequence[Layout], result: Layout, large: bool
-) -> tuple[Plan, int, Layout, int, Layout, int]:
+) -> tuple[Plan, int, Layout | None, int, Layout, int]:
+    """How to write the piece; a source of None is the whole operand."""
     (source, at), (target, to) = piece.source, piece.target
-    at, to = at * operands[piece.operand].dtype.itemsize, to * result.dtype.itemsize
-    stream = large and _on_lines(target, to)
-    return _writes[source, target, stream], piece.operand, source, at, target, to
+    whole = operands[piece.operand]
+    at, to = at * whole.dtype.itemsize, to * result.dtype.itemsize
+    write = _writes[source, target, large and _on_lines(target, to)]
+    return write, piece.operand, None if source is whole and at == 0 else source, at, target, to
 
 
 def _on_lines(target: Layout, offset: int) -> bool:

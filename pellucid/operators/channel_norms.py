@@ -9,13 +9,13 @@ from pellucid.autograd.derived import differentiable_plan
 from pellucid.dtypes import finfo, float64
 from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, axis, const, given, load, scalar, unary
-from pellucid.formula.formula import Formula, Output
+from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout, dense
 from pellucid.operators.define import public
 from pellucid.operators.rows import accumulator, not_tensor
 from pellucid.operators.standardising import Standard, layers
 from pellucid.plan import Plan, PlanTable, kernel_plan
-from pellucid.tensor import Tensor
+from pellucid.tensor import Tensor, empty_like_layout
 
 Shape = tuple[int, ...]
 
@@ -126,17 +126,30 @@ def batch_norm(
         operands = _present(input, running_mean, running_var, weight, bias)
         plan = _fixed[(*_layouts(input, running_mean, running_var, weight, bias), eps)]
         return plan(*operands)
-    count = input.numel() // max(channels, 1)
-    if count == 1:
+    if input.numel() == channels:
         raise ValueError(
             f"batch_norm(): Expected more than 1 value per channel when training, got input size {list(input.shape)}"
         )
+    return _train(input, running_mean, running_var, weight, bias, momentum, eps)[0]
+
+
+def _train(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    momentum: float,
+    eps: float,
+) -> tuple[Any, Any, Any]:
+    """By the batch's own statistics: (result, mean, scale)."""
+    count = input.numel() // max(input.shape[1], 1)
     dims = (0, *range(2, input.ndim))
     plan = _batches["batch_norm", input.layout, dims, *_layouts(weight, bias), eps]
-    result, mean, _, variance = plan(*_present(input, weight, bias))
+    result, mean, scale, variance = plan(*_present(input, weight, bias))
     _update(running_mean, mean, momentum)
     _update(running_var, variance, momentum, count / max(count - 1, 1))
-    return result
+    return result, mean, scale
 
 
 def torch_batch_norm(
@@ -233,18 +246,23 @@ def group_norm(
         not_tensor("group_norm", input)
     if input.ndim < 2:
         raise RuntimeError(f"group_norm(): Expected at least 2 dimensions for input tensor but received {input.ndim}")
-    samples, channels = input.shape[:2]
+    channels = input.shape[1]
     if num_groups < 1 or channels % num_groups:
         raise RuntimeError(
             f"group_norm(): Expected number of channels in input to be divisible by num_groups, but got input of shape "
             f"{list(input.shape)} and num_groups={num_groups}"
         )
     _require_channels("group_norm", channels, weight=weight, bias=bias)
-    x: Any = input
-    grouped = x.reshape(samples, num_groups, channels // num_groups, prod(input.shape[2:]))
+    return _grouped(input, num_groups, weight, bias, eps)[0]
+
+
+def _grouped(x: Any, num_groups: int, weight: Any, bias: Any, eps: float) -> Any:
+    """(result, mean, scale) of x seen as (samples, groups, channels of a group, cells)."""
+    samples, channels = x.shape[:2]
+    grouped = x.reshape(samples, num_groups, channels // num_groups, prod(x.shape[2:]))
     w, b = ((None if t is None else t.reshape(num_groups, channels // num_groups)) for t in (weight, bias))
-    result = _groups[grouped.layout, *_layouts(w, b), eps](*_present(grouped, w, b))[0]
-    return result.reshape(input.shape)
+    result, mean, scale, _ = _groups[grouped.layout, *_layouts(w, b), eps](*_present(grouped, w, b))
+    return result.reshape(x.shape), mean, scale
 
 
 # -- rms_norm ---------------------------------------------------------------------------------------------------------
@@ -267,3 +285,73 @@ def rms_norm(
         eps = finfo(accumulator(input.dtype) if input.dtype.is_floating_point else None).eps
     plan = layers["rms_norm", input.layout, tuple(normalized_shape), *_layouts(weight, None), eps]
     return plan(*_present(input, weight))[0]
+
+
+# -- across channels --------------------------------------------------------------------------------------------------
+
+
+def _window_plan(x: Layout, size: int) -> Plan:
+    """``out[n,c,..] = sum_k x[n, c + k - size // 2, ..]^2``, cells outside counting 0."""
+    inner = accumulator(x.dtype)
+    here = tuple(axis(d) for d in range(x.ndim))
+    channel = here[1] + axis(x.ndim) - given("before")
+    cell = load(0, x.dtype, (here[0], channel, *here[2:]), fill=0.0).cast(inner)
+    fold = Fold(folding("sum", inner), (cell * cell,), 0)
+    formula = Formula("window_squares", x.ndim, (Output(fold.states[0].cast(x.dtype)),), 1, (fold,))
+    sizes = (*x.shape, size)
+    return differentiable_plan(formula, (x,), sizes, [dense(x.shape, x.dtype)], given={"before": size // 2})
+
+
+_windows = PlanTable(_window_plan)
+
+
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """``x / (k + alpha mean(x^2))^beta``, the mean over ``size`` neighbouring channels.
+
+    Raises:
+        ValueError: fewer than three dimensions.
+    """
+    x: Any = input
+    if x.ndim < 3:
+        raise ValueError(f"local_response_norm(): Expected 3D or higher dimensionality input (got {x.ndim} dimensions)")
+    if x.numel() == 0:
+        return input
+    return x / (_windows[x.layout, size](x) * (alpha / size) + k) ** beta
+
+
+# -- with their statistics --------------------------------------------------------------------------------------------
+
+
+@public
+def native_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_norm`, with the batch's means and ``1 / sqrt(variance + eps)`` (empty when they were not computed)."""
+    if training:
+        result, mean, scale = _train(input, running_mean, running_var, weight, bias, momentum, eps)
+        return result, mean.reshape(-1), scale.reshape(-1)
+    nothing = [empty_like_layout(dense((0,), accumulator(input.dtype))) for _ in range(2)]
+    return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps), nothing[0], nothing[1]
+
+
+@public
+def native_group_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`group_norm` of N samples with C channels of HxW cells, with the groups' means and scales."""
+    result, mean, scale = _grouped(input, group, weight, bias, eps)
+    return result, mean.reshape(N, group), scale.reshape(N, group)

@@ -1,7 +1,6 @@
-"""Losses of classes: the logarithm that was given to the right class.
+"""The loss of classes by their logarithms: the one that was given to the right class.
 
     nll_loss         out[n] = - w[t] input[n, t]                      t = target[n]
-    cross_entropy    nll_loss(log_softmax(input))
 
 The mean is divided by the weights of the classes that were met; ``ignore_index`` counts for nothing.
 """
@@ -18,7 +17,6 @@ from pellucid.formula.expr import Expr, axis, const, given, load, select
 from pellucid.formula.formula import Fold, Formula, Output
 from pellucid.layout import Layout, dense
 from pellucid.operators.losses import wanted_reduction
-from pellucid.operators.normalisation import log_softmax
 from pellucid.operators.rows import accumulator, not_tensor
 from pellucid.operators.standardising import sums
 from pellucid.plan import Plan, PlanTable, kernel_plan
@@ -170,68 +168,3 @@ def nll_loss(
         return _plans[input.layout, target.layout, None, ignore_index, reduction](input, target)[0]
     plan = _plans[input.layout, target.layout, weight.layout, ignore_index, reduction]
     return plan(input, target, weight)[0]
-
-
-def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    ignore_index: int = IGNORED, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """``nll_loss(log_softmax(input))``; the target may also hold a probability per class, in the input's shape.
-
-    ``label_smoothing`` mixes the target with the uniform distribution.
-
-    Raises:
-        IndexError: a target that is no class.
-        RuntimeError, ValueError: shapes, dtypes or a smoothing outside [0, 1] that do not fit.
-    """
-    if not isinstance(input, Tensor):
-        not_tensor("cross_entropy", input)
-    reduction = wanted_reduction("cross_entropy", size_average, reduce, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise RuntimeError(f"cross_entropy(): label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    logs: Any = log_softmax(input, 0 if input.ndim == 1 else 1)
-    if input.layout.shape == target.layout.shape:
-        return _of_probabilities(logs, target, weight, reduction, label_smoothing)
-    loss = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
-    if label_smoothing == 0:
-        return loss
-    smooth = _uniform(logs, target, weight, ignore_index, reduction)
-    classes = logs.shape[0 if logs.ndim == 1 else 1]
-    return loss * (1 - label_smoothing) + smooth * (label_smoothing / classes)  # type: ignore[operator]
-
-
-def _over_classes(weight: Any, logs: Any) -> Any:
-    """The weights of the classes, to be multiplied with logarithms."""
-    d = 0 if logs.ndim == 1 else 1
-    return weight.reshape([-1 if k == d else 1 for k in range(logs.ndim)])
-
-
-def _of_probabilities(logs: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
-    if not target.dtype.is_floating_point:
-        raise RuntimeError(
-            "cross_entropy(): Expected floating point type for target with class probabilities, got "
-            f"{target.dtype.scalar_name}"
-        )
-    d = 0 if logs.ndim == 1 else 1
-    if smoothing > 0:
-        target = target * (1 - smoothing) + smoothing / logs.shape[d]
-    losses = -(logs * target if weight is None else logs * target * _over_classes(weight, logs))
-    if reduction == "none":
-        return losses.sum(d)
-    total = losses.sum()
-    return total if reduction == "sum" else total / max(logs.numel() // logs.shape[d], 1)
-
-
-def _uniform(logs: Any, target: Any, weight: Any, ignore: int, reduction: str) -> Any:
-    """The loss of a target that gives every class the same probability, times the number of classes."""
-    d = 0 if logs.ndim == 1 else 1
-    losses = -(logs if weight is None else logs * _over_classes(weight, logs)).sum(d)
-    ignored = target == ignore
-    losses = losses.masked_fill(ignored.reshape(losses.shape), 0.0)
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    if weight is None:
-        return losses.sum() / (~ignored).sum()
-    return losses.sum() / weight[target.masked_fill(ignored, 0)].masked_fill(ignored, 0.0).sum()

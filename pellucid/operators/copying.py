@@ -26,6 +26,7 @@ from pellucid.memory_format import (
 )
 from pellucid.operators.define import both, method, public
 from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.runtime import native
 from pellucid.tensor import Tensor, empty_like_layout
 
 # -- into new memory ----------------------------------------------------------------------------------------------
@@ -107,7 +108,8 @@ def _copy_plan(target: Layout, source: Layout) -> Plan:
         if x.tracked or y.tracked or x.base is not None:
             return in_place(x, lambda: write(x, y), record, y)
         write(x, y)
-        note_write(x.storage)
+        if native.grad_enabled():
+            note_write(x.storage)
         return x
 
     return plan
@@ -236,7 +238,8 @@ def _fill_plan(target: Layout, kind: type) -> Plan:
         if x.tracked or x.base is not None:
             return in_place(x, lambda: write(x, value), record, value)
         write(x, value)
-        note_write(x.storage)
+        if native.grad_enabled():
+            note_write(x.storage)
         return x
 
     return plan

@@ -51,6 +51,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
         as_tuple: a tensor per dimension instead, as an index takes them: ``input[input.nonzero(as_tuple=True)]``.
     """
     require_tensor("nonzero", input)
+    if out is not None:
+        require_tensor("nonzero", out, "out")
     if as_tuple:
         x: Any = input if input.layout.ndim else input.reshape(1)  # type: ignore[attr-defined]
         return _coordinates(x).unbind(1)  # type: ignore[attr-defined]

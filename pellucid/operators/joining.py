@@ -11,9 +11,17 @@ from typing import Any
 
 from pellucid.dtypes import DType, result_dtype
 from pellucid.errors import shape_text
+from pellucid.formula.expr import axis, given
 from pellucid.layout import Layout, dense, layout_of, selected, sliced
 from pellucid.memory_format import channels_last, channels_last_3d, formatted, has_format
-from pellucid.operators.assembling import GiveBack, Piece, assembly_plan
+from pellucid.operators.assembling import (
+    FEW_CELLS,
+    FEW_OPERANDS,
+    GiveBack,
+    Piece,
+    assembly_plan,
+    picking_plan,
+)
 from pellucid.operators.creation import empty, filled
 from pellucid.operators.define import deliver, public, require_castable, wrap_dim
 from pellucid.plan import Plan, PlanTable
@@ -73,7 +81,25 @@ def _cat_plan(dim: int, *operands: Layout) -> Plan:
             pieces.append(Piece(k, (x, 0), sliced(result, d, start, length)))
         gives.append(_narrowing(x, d, start, length))
         start += length
+    if 0 < result.numel <= FEW_CELLS and len(pieces) <= FEW_OPERANDS:
+        return _small_cat_plan(result, operands, d, [p.operand for p in pieces], gives)
     return assembly_plan("CatBackward0", result, operands, pieces, gives)
+
+
+def _small_cat_plan(
+    result: Layout, operands: Sequence[Layout], d: int, parts: Sequence[int], gives: Sequence[GiveBack]
+) -> Plan:
+    """``out[i,j] = tensors[k][i - start[k], j]`` for the first k with ``i < start[k + 1]``, in one kernel."""
+    here = [axis(e) for e in range(result.ndim)]
+    starts: dict[str, int | float] = {}
+    choices, start = [], 0
+    for k in parts:
+        coords = (*here[:d], here[d] - given(f"start{k}"), *here[d + 1 :])
+        starts[f"start{k}"] = start
+        start += operands[k].shape[d]
+        starts[f"end{k}"] = start
+        choices.append((k, here[d] < given(f"end{k}"), coords))
+    return picking_plan("CatBackward0", result, operands, choices, starts, gives)
 
 
 def _narrowing(x: Layout, dim: int, start: int, length: int) -> GiveBack:
@@ -160,6 +186,11 @@ def _stack_plan(dim: int, *operands: Layout) -> Plan:
     result = dense((*first.shape[:d], len(operands), *first.shape[d:]), dtype, first.device)
     pieces = [Piece(k, (x, 0), selected(result, d, k)) for k, x in enumerate(operands)]
     gives = [_selecting(x, d, k) for k, x in enumerate(operands)]
+    if 0 < result.numel <= FEW_CELLS and len(operands) <= FEW_OPERANDS:
+        here = [axis(e) for e in range(result.ndim)]
+        coords = (*here[:d], *here[d + 1 :])
+        choices = [(k, here[d].equals(k), coords) for k in range(len(operands))]
+        return picking_plan("StackBackward0", result, operands, choices, {}, gives)
     return assembly_plan("StackBackward0", result, operands, pieces, gives)
 
 

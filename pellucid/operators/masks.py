@@ -8,6 +8,7 @@ How many cells there are is known only when the mask has been read, so there is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -25,7 +26,7 @@ from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 def _places(mask: Tensor) -> np.ndarray[Any, Any]:
     """The numbers of the cells, counted through the whole mask, that are true."""
-    return np.flatnonzero(array_of(mask))
+    return array_of(mask).ravel().nonzero()[0]
 
 
 def _merged(array: np.ndarray[Any, Any], dim: int, rank: int) -> np.ndarray[Any, Any]:
@@ -34,9 +35,11 @@ def _merged(array: np.ndarray[Any, Any], dim: int, rank: int) -> np.ndarray[Any,
     return array.reshape(*shape[:dim], prod(shape[dim : dim + rank]), *shape[dim + rank :])
 
 
+@lru_cache(4096)
 def _picked_layout(x: Layout, dim: int, rank: int, count: int) -> Layout:
+    shape = tuple(x.shape)
     if x.contiguous and x.numel and count:
-        return dense((*x.shape[:dim], count, *x.shape[dim + rank :]), x.dtype, x.device)
+        return dense((*shape[:dim], count, *shape[dim + rank :]), x.dtype, x.device)
     indices = [layout_of((count,), (rank,), int64)] * rank
     return Picking(x, tuple(range(dim, dim + rank)), indices, 1).result(x, indices)
 
@@ -61,7 +64,8 @@ def take_masked(x: Tensor, dim: int, mask: Tensor) -> Tensor:
     where, rank = _places(mask), mask.layout.ndim
     out = empty_like_layout(_picked_layout(x.layout, dim, rank, len(where)))
     # Places come from the mask, so none needs to be clipped; "raise" would make NumPy work in a buffer.
-    np.take(_merged(array_of(x), dim, rank), where, axis=dim, out=array_of(out), mode="clip")
+    array = array_of(x) if rank == 1 else _merged(array_of(x), dim, rank)
+    array.take(where, dim, array_of(out), "clip")
     if native.grad_enabled() and x.tracked:
         recorder(TakeMaskedRule(dim, x.layout), [out.layout], [x.layout, mask.layout])(out, x, mask)
     return out
@@ -94,7 +98,8 @@ def spread_masked(g: Tensor, dim: int, mask: Tensor, shape: Shape) -> Tensor:
 
 
 def _write(array: np.ndarray[Any, Any], dim: int, mask: Tensor, values: np.ndarray[Any, Any]) -> None:
-    array[(*[slice(None)] * dim, array_of(mask))] = values
+    index: tuple[Any, ...] = (*[slice(None)] * dim, array_of(mask))
+    array[index] = values
 
 
 class PutMaskedRule:
@@ -121,7 +126,7 @@ class PutMaskedRule:
 def _aligned(mask: Tensor, dim: int, x: Layout) -> Tensor:
     """The mask with dimensions of size 1 behind it, so that it broadcasts to ``x``."""
     behind = x.ndim - dim - mask.layout.ndim
-    return mask.reshape(*mask.layout.shape, *(1,) * behind) if behind else mask  # type: ignore[attr-defined, no-any-return]
+    return mask.reshape(*mask.layout.shape, *(1,) * behind) if behind else mask
 
 
 def put_masked(x: Tensor, dim: int, mask: Tensor, value: Any) -> None:
@@ -131,7 +136,7 @@ def put_masked(x: Tensor, dim: int, mask: Tensor, value: Any) -> None:
         RuntimeError: the tensor does not broadcast, or has another dtype.
     """
     if not isinstance(value, Tensor):
-        x.masked_fill_(_aligned(mask, dim, x.layout), value)  # type: ignore[attr-defined]
+        x.masked_fill_(_aligned(mask, dim, x.layout), value)
         return
     shape = x.layout.shape
     count = int(np.count_nonzero(array_of(mask)))

@@ -15,7 +15,7 @@ from pellucid.dtypes import DType, float64, get_default_dtype, require_dtype, re
 from pellucid.formula.expr import Expr, axis, const, given, load, node, select, unary
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout, elementwise
-from pellucid.operators.define import both, deliver, public
+from pellucid.operators.define import both, deliver, method, public, wrap_dim
 from pellucid.operators.expanding import broadcast_tensors
 from pellucid.operators.extremes import require_cells
 from pellucid.operators.reductions import Change, unchanged
@@ -188,6 +188,31 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """``vector_norm(x1 - x2 + eps, p)`` along the last dimension."""
     return vector_norm(x1 - x2 + eps, p, max(x1.ndim, x2.ndim) - 1, keepdim)  # type: ignore[operator]
+
+
+@both
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None) -> Tensor:
+    """Slices along ``dim`` whose norm is above ``maxnorm`` scaled down to it.
+
+    Raises:
+        RuntimeError: fewer than two dimensions, an order that is not positive, a negative ``maxnorm``.
+    """
+    x: Any = input
+    if p <= 0 or maxnorm < 0 or x.ndim < 2:
+        raise RuntimeError(
+            f"renorm(): needs an input of 2 or more dimensions (got {x.ndim}), a p above 0 (got {p}) and a maxnorm of "
+            f"at least 0 (got {maxnorm})"
+        )
+    d = wrap_dim("renorm", dim, x.ndim)
+    length: Any = vector_norm(x, p, tuple(k for k in range(x.ndim) if k != d), True)
+    factor = (maxnorm / (length + 1e-7)).masked_fill(length <= maxnorm, 1.0)
+    return deliver(x * factor, out, "renorm")
+
+
+@method
+def renorm_(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """In-place form of `renorm`."""
+    return input.copy_(renorm(input, p, dim, maxnorm))
 
 
 # -- logsumexp --------------------------------------------------------------------------------------------------------

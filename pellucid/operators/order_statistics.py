@@ -219,7 +219,7 @@ def _quantile(
     result = _between(ranked, ranks, interpolation).movedim(-1, 0)
     result = result if q.ndim else result[0]
     if keepdim:
-        reduced = range(input.ndim) if dim is None else (dim % input.ndim,)
+        reduced = range(input.ndim) if dim is None or not input.ndim else (dim % input.ndim,)
         shape = [1 if d in reduced else n for d, n in enumerate(input.shape)]
         result = result.reshape(list(q.shape) + shape)
     return result

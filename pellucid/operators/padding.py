@@ -26,6 +26,7 @@ from pellucid.plan import Plan, PlanTable
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, empty_like_layout
 
+SMALL_BYTES = 1 << 16  # up to here filling everything costs less than filling the margin box by box
 Pads = tuple[int, ...]  # before and after, of the last dimension first
 
 
@@ -58,7 +59,7 @@ def _padded_shape(operator: str, x: Layout, margins: list[tuple[int, int]]) -> t
 
 
 def _constant_plan(x: Layout, pads: Pads) -> Plan:
-    """Takes (x, value): only the margin is filled, the rest is copied."""
+    """Takes (x, value): of a large result only the margin is filled, the rest is copied."""
     margins = _margins("constant_pad_nd", x, pads)
     result = dense(_padded_shape("constant_pad_nd", x, margins), x.dtype, x.device)
     for order in (channels_last, channels_last_3d):
@@ -68,7 +69,8 @@ def _constant_plan(x: Layout, pads: Pads) -> Plan:
     lengths = [length for _, _, length in inside]
     source = _box(x, [at for at, _, _ in inside], lengths)
     target = _box(result, [to for _, to, _ in inside], lengths)
-    slabs = _slabs(result, [(to, to + length) for _, to, length in inside])
+    margin = _slabs(result, [(to, to + length) for _, to, length in inside])
+    slabs = margin if result.nbytes > SMALL_BYTES else [(result, 0)] if margin else []
     back = tuple(-p for p in pads)
     copy = assembly_plan(
         "ConstantPadNdBackward0", result, (x,), [Piece(0, source, target)], [lambda g: constant_pad_nd(g, back)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, given, load
 from pellucid.formula.formula import Formula, Output, Scatter, folding
-from pellucid.layout import Layout, dense, diagonal as diagonal_of, overlaps_itself, selected, sliced, span, windows
+from pellucid.layout import Layout, dense, overlaps_itself, selected, sliced, span, windows
+from pellucid.layout import diagonal as diagonal_of
 from pellucid.operators.define import method, wrap_dim
 from pellucid.operators.viewing import (
     each,
@@ -221,7 +223,7 @@ def _tensor_split_plan(x: Layout, where: int | tuple[int, ...], dim: int) -> Pla
             raise RuntimeError(f"tensor_split(): number of sections must be larger than 0, got {where}")
         return _pieces("SliceBackward0", x, d, [n // where + (i < n % where) for i in range(where)])
     bounds = [0, *where, n]
-    spans = [slice(a, b).indices(n) for a, b in zip(bounds, bounds[1:], strict=False)]
+    spans = [slice(a, b).indices(n) for a, b in pairwise(bounds)]
     return each([part_plan("SliceBackward0", x, sliced, d, a, max(b - a, 0)) for a, b, _ in spans])
 
 
@@ -339,9 +341,30 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return _unfolds[input.layout, dimension, size, step](input)
 
 
-def _as_strided_plan(x: Layout, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Plan:
-    result = x.with_strides(shape, strides)
-    return view_plan("AsStridedBackward0", x, (result, offset), lambda g: _strided_gradient(g, x, result, offset))
+def _as_strided_plan(x: Layout, size: Any, stride: Any, storage_offset: Any, own: int, nbytes: int) -> Plan:
+    shape, strides = integers("as_strided", "size", (size,)), integers("as_strided", "stride", (stride,))
+    if len(shape) != len(strides):
+        raise RuntimeError(f"as_strided(): mismatch in length of strides {list(strides)} and shape {list(shape)}")
+    if any(s < 0 for s in strides):
+        raise RuntimeError(
+            f"as_strided(): Negative strides are not supported at the moment, got strides: {list(strides)}; "
+            "slices with a negative step make such views"
+        )
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"as_strided(): sizes must be non-negative, but got {list(shape)}")
+    start = own if storage_offset is None else integer("as_strided", "storage_offset", storage_offset)
+    if start < 0:
+        raise RuntimeError(f"as_strided(): Tensor: invalid storage offset {start}")
+    itemsize = x.dtype.itemsize
+    needed = (start + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1) * itemsize
+    if 0 not in shape and needed > nbytes:
+        raise RuntimeError(
+            f"as_strided(): sizes {list(shape)}, strides {list(strides)}, storage offset {start}, and itemsize "
+            f"{itemsize} requiring a storage size of {needed} are out of bounds for storage of size {nbytes}"
+        )
+    result, offset = x.with_strides(shape, strides), start - own
+    pull = lambda g: _strided_gradient(g, x, result, offset)  # noqa: E731
+    return view_plan("AsStridedBackward0", x, (result, offset), pull)
 
 
 def _strided_gradient(g: Tensor, x: Layout, result: Layout, offset: int) -> Tensor:
@@ -369,7 +392,7 @@ def _into_memory_plan(g: Layout, strides: tuple[int, ...], offset: int, length: 
     place = given("offset")
     for d in range(g.ndim):
         place = place + axis(d) * given(f"stride{d}")
-    numbers = {"offset": offset, **{f"stride{d}": s for d, s in enumerate(strides)}}
+    numbers: dict[str, int | float] = {"offset": offset, **{f"stride{d}": s for d, s in enumerate(strides)}}
     formula = Scatter("as_strided_backward", g.ndim, (place,), load(0, g.dtype), folding("sum", g.dtype))
     return differentiable_plan(formula, (g,), tuple(g.shape), [dense((length,), g.dtype)], given=numbers)
 
@@ -386,31 +409,6 @@ def as_strided(
     Raises:
         RuntimeError: cells outside of the storage, negative strides.
     """
-    shape, strides = integers("as_strided", "size", (size,)), integers("as_strided", "stride", (stride,))
-    if len(shape) != len(strides):
-        raise RuntimeError(f"as_strided(): mismatch in length of strides {list(strides)} and shape {list(shape)}")
-    if any(s < 0 for s in strides):
-        raise RuntimeError(
-            f"as_strided(): Negative strides are not supported at the moment, got strides: {list(strides)}; "
-            "slices with a negative step make such views"
-        )
-    if any(n < 0 for n in shape):
-        raise RuntimeError(f"as_strided(): sizes must be non-negative, but got {list(shape)}")
-    own = input.storage_offset()
-    start = own if storage_offset is None else integer("as_strided", "storage_offset", storage_offset)
-    if start < 0:
-        raise RuntimeError(f"as_strided(): Tensor: invalid storage offset {start}")
-    _require_inside(input, shape, strides, start)
-    return _as_strideds[input.layout, shape, strides, start - own](input)
-
-
-def _require_inside(x: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], start: int) -> None:
-    if 0 in shape:
-        return
-    size = x.layout.dtype.itemsize
-    needed = (start + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1) * size
-    if needed > x.storage.nbytes:
-        raise RuntimeError(
-            f"as_strided(): sizes {list(shape)}, strides {list(strides)}, storage offset {start}, and itemsize {size} "
-            f"requiring a storage size of {needed} are out of bounds for storage of size {x.storage.nbytes}"
-        )
+    own = (input.ptr - input.storage.ptr) // input.layout.dtype.itemsize
+    size, stride = tuple(size), tuple(stride)
+    return _as_strideds[input.layout, size, stride, storage_offset, own, input.storage.nbytes](input)

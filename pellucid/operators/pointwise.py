@@ -147,10 +147,14 @@ class Pointwise:
 
     # -- plans --------------------------------------------------------------------------------------------------------
 
+    def result(self, shape: tuple[int, ...], tensors: list[Layout], dtype: DType) -> Layout:
+        """How a new result lies in memory: as the operands do."""
+        return elementwise(shape, tensors, dtype)
+
     def build(self, *operands: Operand) -> Plan:
         shape = self.shape(operands)
         formula = self.formula(operands, len(shape))
-        result = elementwise(shape, [x for x in operands if isinstance(x, Layout)], formula.outputs[0].value.dtype)
+        result = self.result(shape, [x for x in operands if isinstance(x, Layout)], formula.outputs[0].value.dtype)
         if self.gradient == "derived":
             return differentiable_plan(formula, operands, shape, [result], name=self.backward_name(operands))
         record = None

@@ -127,7 +127,8 @@ def _part_plan(x: Layout, name: str) -> Plan:
     return _real_view("SelectBackward0", x, result, int(name == "imag"), pull)
 
 
-_view_as_reals, _view_as_complexes, _parts = map(PlanTable, (_view_as_real_plan, _view_as_complex_plan, _part_plan))
+_view_as_reals, _view_as_complexes = PlanTable(_view_as_real_plan), PlanTable(_view_as_complex_plan)
+_parts = PlanTable(_part_plan)
 
 
 @view_function

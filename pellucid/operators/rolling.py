@@ -14,13 +14,11 @@ from pellucid.formula.expr import axis, given, load, size
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, View, dense
 from pellucid.operators.arguments import require_tensor
-from pellucid.operators.assembling import Piece, assembly_plan
+from pellucid.operators.assembling import FEW_CELLS, Piece, assembly_plan
 from pellucid.operators.define import both, wrap_dim
 from pellucid.operators.viewing import integer
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor
-
-FEW_CELLS = 4096  # up to here one kernel with computed coordinates costs less than several block copies
 
 
 class _RollRule:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from pellucid.dtypes import DType, bfloat16, float16, float32, int32, int64, result_dtype
+from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, int32, int64, result_dtype
 from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, axis, const, given, load, minimum, select
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, dense
 from pellucid.operators.arguments import require_tensor
-from pellucid.operators.define import both, deliver, public
+from pellucid.operators.creation import filled
+from pellucid.operators.define import deliver, public
+from pellucid.operators.indexing import deliver_same
 from pellucid.operators.literals import tensor
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor
@@ -190,8 +192,6 @@ def _isin_plan(x: Layout, tests: Layout, dtype: DType, invert: bool) -> Plan:
     place = bisection(n, lambda middle: ~(cell(middle) >= value))
     hit = cell(minimum(place, given("length") - 1)).equals(value)
     formula = Formula("isin", x.ndim, (Output(~hit if invert else hit),))
-    from pellucid.dtypes import bool_
-
     return kernel_plan(formula, (x, tests), tuple(x.shape), [dense(x.shape, bool_)], given={"length": n})
 
 
@@ -199,7 +199,9 @@ _memberships = PlanTable(_isin_plan)
 
 
 @public
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Tensor | None = None
+) -> Tensor:
     """Whether each cell of ``elements`` equals one of ``test_elements`` (or none of them: ``invert``). One of the two
     may be a number; NaN equals nothing.
 
@@ -217,7 +219,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
         if t.layout.dtype.kind not in ORDERED:
             raise RuntimeError(f"Unsupported input type encountered for isin(): {t.layout.dtype.scalar_name}")
     if tests.layout.numel == 0:
-        return x.new_full(x.layout.shape, invert, dtype=bool)  # type: ignore[no-any-return]
+        return deliver_same(filled(dense(x.layout.shape, bool_), bool(invert)), out, "isin", x)  # type: ignore[no-any-return]
     ranked = tests.detach().reshape(-1).sort().values
     dtype = result_dtype([(t.layout.dtype, t.layout.ndim) for t in (x, tests)])
-    return _memberships[x.layout, ranked.layout, dtype, bool(invert)](x, ranked)  # type: ignore[no-any-return]
+    result = _memberships[x.layout, ranked.layout, dtype, bool(invert)](x, ranked)
+    return result if out is None else deliver_same(result, out, "isin", x, tests)  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.dtypes import DType, bool_, can_cast, finfo, uint8
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, is_nan, maximum, minimum, select
-from pellucid.layout import Layout
+from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, method, public
 from pellucid.operators.forms import alias, binary
 from pellucid.operators.pointwise import (
@@ -238,6 +238,9 @@ class MaskedFill(Pointwise):
                     f"value cannot be converted to type {x.dtype.scalar_name} without losing its imaginary part"
                 )
         return x.dtype
+
+    def result(self, shape: tuple[int, ...], tensors: list[Layout], dtype: DType) -> Layout:
+        return dense(shape, dtype)  # PyTorch fills a contiguous copy
 
     def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
         x, mask, value = [operand_expr(k, o) for k, o in enumerate(operands)]

@@ -9,21 +9,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from pellucid.dtypes import bool_, int32, int64, uint8
 from pellucid.errors import shape_text
-from pellucid.layout import Layout, View, dense, selected, sliced, unsqueezed
+from pellucid.layout import Layout, View, selected, sliced, unsqueezed
 from pellucid.operators.advanced import Shape, put, take_cells, take_plan
 from pellucid.operators.copying import clone
 from pellucid.operators.define import both, method
 from pellucid.operators.masks import put_masked, take_masked
+from pellucid.operators.nested import from_cells, from_sequence
 from pellucid.operators.viewing import Part, same_tensor
-from pellucid.plan import Plan, PlanTable
-from pellucid.tensor import Tensor, array_of, empty_like_layout
+from pellucid.plan import MOST_PLANS, Plan, PlanTable
+from pellucid.tensor import Tensor, array_of
 
 # An item of a basic index, as the plans know it: an int, a (start, stop, step), None or Ellipsis.
 Item = Any
@@ -107,11 +108,11 @@ def __getitem__(x: Tensor, index: Any) -> Tensor:
         IndexError: an index outside of its dimension, more indices than dimensions, an index of an unfit type.
     """
     if type(index) is int:
-        return _basics[x.layout, index](x)  # type: ignore[no-any-return]
+        return _basics[x.layout, index](x)
     key, tensors = _parsed(x, index)
     if tensors:
-        return _picks[key](x, *tensors)  # type: ignore[no-any-return]
-    return _basics[key](x)  # type: ignore[no-any-return]
+        return _picks[key](x, *tensors)
+    return _basics[key](x)
 
 
 # -- an index taken apart ---------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def _items(index: Any) -> Sequence[Any]:
             "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of "
             "x[seq]",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         return index
     return (index,)
@@ -195,7 +196,7 @@ def _normal(item: Any) -> Any:
     if isinstance(item, str | bytes):
         raise TypeError(f"x[...]: invalid index of type {type(item).__name__} ({item!r}); use integers or slices")
     if isinstance(item, Sequence):
-        return _normal_tensor(_tensor(_array(item)))
+        return _normal_tensor(_listed(item))
     if hasattr(item, "__index__"):
         return int(item.__index__())
     raise IndexError(
@@ -210,7 +211,7 @@ def _normal_tensor(item: Tensor) -> int | Tensor:
         warnings.warn(
             "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
         return _tensor(array_of(item) != 0)
     if dtype is bool_:
@@ -224,14 +225,12 @@ def _normal_tensor(item: Tensor) -> int | Tensor:
     return item
 
 
-def _array(item: Sequence[Any]) -> np.ndarray[Any, Any]:
-    """Nested lists of integers, or of booleans."""
-    plain = [array_of(v) if isinstance(v, Tensor) else v for v in item]
+def _listed(item: Sequence[Any]) -> Tensor:
+    """The tensor of a nested list of integers, or of booleans."""
     try:
-        array = np.array(plain)
+        return from_sequence(item, None if len(item) else int64)
     except ValueError as error:
         raise IndexError(f"x[...]: a list used as an index must be a regular array of integers: {error}") from None
-    return array.astype(np.int64) if array.size == 0 else array
 
 
 def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
@@ -244,10 +243,7 @@ def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
         raise IndexError(
             f"tensors used as indices must be long, int, byte or bool tensors, not an array of {array.dtype}"
         )
-    dtype = bool_ if array.dtype.kind == "b" else uint8 if array.dtype == np.uint8 else int64
-    result = empty_like_layout(dense(array.shape, dtype))
-    array_of(result)[...] = array
-    return result
+    return from_cells(array, bool_ if array.dtype.kind == "b" else uint8 if array.dtype == np.uint8 else int64)
 
 
 # -- where an index points --------------------------------------------------------------------------------------------
@@ -268,6 +264,7 @@ class Place:
         return sum(1 for t in self.tensors if t.dtype is bool_)
 
 
+@lru_cache(MOST_PLANS)
 def _place(x: Layout, *items: Any) -> Place:
     rest = x.ndim - sum(_consumes(item) for item in items)
     if rest < 0:
@@ -311,9 +308,6 @@ def _require_mask_fits(target: Layout, dim: int, mask: Layout) -> None:
             )
 
 
-_places = PlanTable(_place)
-
-
 def _coordinates(place: Place, tensors: Sequence[Tensor]) -> tuple[Shape, list[Tensor]]:
     """An index tensor for each dimension that is picked from; those of a mask say where it is true."""
     dims: list[int] = []
@@ -331,7 +325,7 @@ def _coordinates(place: Place, tensors: Sequence[Tensor]) -> tuple[Shape, list[T
 
 
 def _pick_plan(x: Layout, *items: Any) -> Plan:
-    place = _places[x, *items]
+    place = _place(x, *items)
     view = place.view or same_tensor
     if not place.masks:
         take = take_plan(place.target, place.dims, *place.tensors)
@@ -361,15 +355,15 @@ def __setitem__(x: Tensor, index: Any, value: Any) -> None:
     key, tensors = _parsed(x, index)
     if isinstance(value, Tensor):
         shape = value.layout.shape
-        if len(shape) > 1 and shape[0] == 1 or (len(shape) == 1 and value.layout.numel == 1):
+        if (len(shape) > 1 and shape[0] == 1) or (len(shape) == 1 and value.layout.numel == 1):
             leading = next((k for k, n in enumerate(shape) if n != 1), len(shape))
-            value = value.reshape(shape[leading:])  # type: ignore[attr-defined]
+            value = value.reshape(shape[leading:])
     elif not isinstance(value, int | float | complex | np.integer):
         raise TypeError(
             f"can't assign a {type(value).__name__} to a {x.layout.dtype!r} tensor; make a tensor of it by tensor(...)"
         )
     if tensors:
-        _store(x, _places[key], tensors, value, False)
+        _store(x, _place(*key), tensors, value, False)
     elif isinstance(value, Tensor):
         _basics[key](x).copy_(value)
     else:
@@ -400,7 +394,7 @@ def index_put_(
         raise TypeError(f"index_put_(): argument 'values' must be Tensor, not {type(values).__name__}")
     key, tensors = _parsed(input, tuple(slice(None) if i is None else i for i in indices))
     if tensors:
-        _store(input, _places[key], tensors, values, accumulate)
+        _store(input, _place(*key), tensors, values, accumulate)
         return input
     raise RuntimeError("index_put_(): at least one index tensor must be given, but indices hold none; use copy_")
 

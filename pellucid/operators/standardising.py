@@ -271,3 +271,16 @@ def layer_norm(
     if weight is None:
         return plan(input)[0] if bias is None else plan(input, bias)[0]
     return plan(input, weight)[0] if bias is None else plan(input, weight, bias)[0]
+
+
+@public
+def native_layer_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`layer_norm`, with the rows' means and ``1 / sqrt(variance + eps)`` (both constants to derivatives)."""
+    if not isinstance(input, Tensor):
+        not_tensor("native_layer_norm", input)
+    w, b = None if weight is None else weight.layout, None if bias is None else bias.layout
+    plan = layers["layer_norm", input.layout, tuple(normalized_shape), w, b, eps]
+    result, mean, scale, _ = plan(*[t for t in (input, weight, bias) if t is not None])
+    return result, mean, scale

@@ -47,7 +47,8 @@ INDEXES = {
     "no cells": torch.tensor([], dtype=torch.long), "complex": 1j, "none between": ([0, 1], None, [0, 1]),
     "true and a list": (True, [0, 1]), "unfit mask of rows": torch.zeros(2, 2, dtype=torch.bool),
     "2-d array": np.array([[0, 1], [1, 0]]), "0-d array": np.array(1), "ellipsis first": (..., 0, ...),
-    "mask and tensor": (torch.tensor([True, False]), torch.tensor([0, 2])), "many": [0] * 40, "four": (slice(None),) * 4,
+    "mask and tensor": (torch.tensor([True, False]), torch.tensor([0, 2])), "many": [0] * 40,
+    "four": (slice(None),) * 4,
 }  # fmt: skip
 
 
@@ -118,7 +119,8 @@ class Chance:
         shape = [m if self.likely(0.8) else 1 for m in together] if n else [0]
         if self.likely(0.2):
             shape = shape[self.random.randint(0, len(shape)) :]
-        i = torch.randint(-n, n, shape, dtype=self.random.choice([torch.int64, torch.int32])) if n else torch.zeros(0).long()
+        dtype = self.random.choice([torch.int64, torch.int32])
+        i = torch.randint(-n, n, shape, dtype=dtype) if n else torch.zeros(0, dtype=torch.int64)
         if self.likely(0.03) and i.numel():
             i.view(-1)[0] = n + 2
         return i.t() if i.ndim == 2 and self.likely(0.3) else i

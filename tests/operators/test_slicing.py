@@ -1,4 +1,4 @@
-"""``x[...]`` and ``x[...] = value`` against NumPy; views and copies; errors that leave the tensor as it was; gradients."""
+"""``x[...]`` and ``x[...] = value``: against NumPy, errors that leave the tensor as it was, gradients."""
 
 from __future__ import annotations
 

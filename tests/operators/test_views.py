@@ -249,7 +249,7 @@ def test_view_that_would_copy_names_the_dimensions_and_the_fix() -> None:
         (lambda x: x.permute(0, -2), RuntimeError, "duplicate dims"),
         (lambda x: x.transpose(0, 2), IndexError, r"Dimension out of range .* got 2"),
         (lambda x: x.transpose(0.0, 1), TypeError, "must be int, not float"),
-        (lambda x: x.expand(3, 3), RuntimeError, r"expanded size of the tensor \(3\) must match the existing size \(2\)"),
+        (lambda x: x.expand(3, 3), RuntimeError, r"expanded size of the tensor \(3\) must match .* \(2\)"),
         (lambda x: x.expand(3), RuntimeError, "number of sizes provided"),
         (lambda x: x.expand(-1, 2, 3), RuntimeError, "non-existing dimension 0"),
         (lambda x: x.narrow(1, 2, 2), RuntimeError, r"start \(2\) \+ length \(2\) exceeds dimension size \(3\)"),
