@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 from pellucid.codegen.emit import DIVISION_ERROR
 from pellucid.codegen.kernels import kernel_address
@@ -35,6 +36,7 @@ class PlanTable(dict[Any, Plan]):
     def __init__(self, build: Callable[..., Plan]) -> None:
         super().__init__()
         self.build = build
+        _tables[id(self)] = self
 
     def __missing__(self, key: Any) -> Plan:
         plan = self.build(*key) if type(key) is tuple else self.build(key)
@@ -42,6 +44,15 @@ class PlanTable(dict[Any, Plan]):
             self.clear()
         self[key] = plan
         return plan
+
+
+_tables: WeakValueDictionary[int, PlanTable] = WeakValueDictionary()
+
+
+def forget_plans() -> None:
+    """Build every plan anew: something that plans depend on, and that is in no key, has changed."""
+    for table in list(_tables.values()):
+        table.clear()
 
 
 def kernel_plan(

@@ -13,7 +13,7 @@ from pellucid.codegen.emit import Emitter
 from pellucid.codegen.ir import memory_type
 from pellucid.codegen.place import Accumulator, KernelPlace, merge
 from pellucid.codegen.reads import INDEX_ERROR, Value
-from pellucid.codegen.schedule import Nest
+from pellucid.codegen.schedule import OWNERS, Nest
 from pellucid.dtypes import DType
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Fold, Formula, Scatter
@@ -54,7 +54,7 @@ class PtxKernel(KernelPlace):
 
     def _set_counters(self, unit: str) -> None:
         """The coordinates of cell number ``unit`` of the outer loops."""
-        loops = self._unit_loops()
+        loops, self.unit = self._unit_loops(), unit
         for a in reversed(loops[1:]):
             self.counters[a] = self.writer.let(f"urem i64 {unit}, {self.size(a)}")
             unit = self.writer.let(f"udiv i64 {unit}, {self.size(a)}")
@@ -65,7 +65,7 @@ class PtxKernel(KernelPlace):
         """The loops that threads share: of a scatter only one along which writes never meet."""
         if not isinstance(self.nest.formula, Scatter):
             return list(range(self.nest.outer))
-        return [0 if self.nest.slots[0].pattern[0] != "0" else self.nest.lane]
+        return [self.nest.part] if self.nest.part >= 0 else []
 
     def _cell(self, formula: Formula) -> None:
         known: dict[Expr, Value] = {}
@@ -109,16 +109,18 @@ class PtxKernel(KernelPlace):
         w.do(f"store {memory_type(dtype)} {raw}, ptr {pointer}, align {dtype.itemsize}")
 
     def _scatter(self, formula: Scatter) -> None:
-        own = self._unit_loops()[0]
-        with self.row_loops([a for a in range(self.nest.outer) if a != own]):
+        with self.row_loops([a for a in range(self.nest.outer) if a != self.nest.part]):
             emitter, w = Emitter(self), self.writer
-            address, inside = self.address(0), "true"
+            address, inside, own = self.address(0), "true", None
             for d, coord in enumerate(formula.target):
                 at = emitter.scalar(coord)
+                own = at if own is None else own
                 ok = w.let(f"icmp ult i64 {at}, {self.param(('extent', 0, d))}")
                 inside = w.let(f"and i1 {inside}, {ok}")
                 address = w.let(f"add i64 {address}, {w.let(f'mul i64 {at}, {self.dynamic_step(0, d)}')}")
             self.flag(w.let(f"xor i1 {inside}, true"), INDEX_ERROR)
+            if self.nest.part == OWNERS:
+                inside = w.let(f"and i1 {inside}, {w.let(f'icmp eq i64 {own}, {self.unit}')}")
             with w.when(inside):
                 self._merge_into(address, formula, emitter)
 

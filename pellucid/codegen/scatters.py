@@ -8,7 +8,7 @@ from pellucid.codegen.cpu import CpuKernel
 from pellucid.codegen.emit import Emitter
 from pellucid.codegen.place import merge
 from pellucid.codegen.reads import INDEX_ERROR, Value
-from pellucid.codegen.schedule import Slot
+from pellucid.codegen.schedule import OWNERS, Slot
 from pellucid.dtypes import DType
 from pellucid.formula.formula import Scatter
 
@@ -18,20 +18,19 @@ class ScatterLoops:
 
     def __init__(self, kernel: CpuKernel, formula: Scatter) -> None:
         self.k, self.formula, self.w = kernel, formula, kernel.writer
-        self.split_lane = kernel.nest.slots[0].pattern[0] == "0"  # no axis but the lane's keeps writes apart
 
     def write(self) -> None:
         k, w, nest = self.k, self.w, self.k.nest
         with w.when(w.let("icmp slt i64 %begin, %end")), ExitStack() as stack:
-            for a in range(nest.outer - 1):
-                whole = a > 0 or self.split_lane
-                start, end = ("0", k.size(a)) if whole else ("%begin", "%end")
-                k.counters[a] = stack.enter_context(w.loop(start, end, "1"))
-            start, end = ("%begin", "%end") if self.split_lane else ("0", k.size(nest.lane))
-            if nest.slots[0].pattern[nest.lane] == "c":
-                outer = Emitter(k)
+            for a in range(nest.lane):
+                k.counters[a] = stack.enter_context(w.loop(*self.bounds(a), "1"))
+            start, end = self.bounds(nest.lane)
+            outer = Emitter(k)
+            if self.neighbours_stay():
                 for coord in self.formula.target:
                     outer.value(coord)
+                if nest.part == OWNERS:
+                    stack.enter_context(w.when(self.own(outer)))
                 Emitter(k, k.width, nest.lane, outer=outer).hoist(self.formula.value)
                 k.lanes(start, end, lambda count, mask: self.write_lanes(count, mask, outer))
             else:
@@ -39,12 +38,28 @@ class ScatterLoops:
                     k.counters[nest.lane] = i
                     self.write_one()
 
+    def bounds(self, loop: int) -> tuple[str, str]:
+        return ("%begin", "%end") if loop == self.k.nest.part else ("0", self.k.size(loop))
+
+    def own(self, outer: Emitter) -> str:
+        """Whether the first computed coordinate lies in this part; the first part also has those outside."""
+        at, w = outer.scalar(self.formula.target[0]), self.w
+        mine = w.let(f"and i1 {w.let(f'icmp sge i64 {at}, %begin')}, {w.let(f'icmp slt i64 {at}, %end')}")
+        outside = w.let(f"icmp uge i64 {at}, {self.k.param(('extent', 0, 0))}")
+        return w.let(f"or i1 {mine}, {outside}")
+
+    def neighbours_stay(self) -> bool:
+        """Whether neighbours along the lane go to neighbours."""
+        nest = self.k.nest
+        lanes = Emitter(self.k, self.k.width, nest.lane)
+        return nest.slots[0].pattern[nest.lane] == "c" and not any(lanes.varies(c) for c in self.formula.target)
+
     def write_lanes(self, count: int, mask: str | None, outer: Emitter) -> None:
         for emitter in self.k.emitters(count, mask, outer):
             self.write_cell(emitter, outer)
 
     def write_one(self) -> None:
-        emitter = Emitter(self.k)
+        emitter = Emitter(self.k, 1, self.k.nest.lane)
         self.write_cell(emitter, emitter)
 
     def write_cell(self, emitter: Emitter, outer: Emitter) -> None:

@@ -37,7 +37,9 @@ class Nest:
     """What one kernel is generated from. Loops 0 .. outer-1 are outer axes, the rest row axes.
 
     ``tile`` is a loop along which some operands are contiguous while the results are along the lane (a transpose):
-    squares of both loops are read and turned in registers. -1 if there is none.
+    squares of both loops are read and turned in registers. ``part`` is the loop of a scatter that is split over
+    threads; OWNERS: each part visits all cells and writes those whose first computed coordinate it owns. -1 if there
+    is none.
     """
 
     formula: Formula | Scatter
@@ -49,6 +51,7 @@ class Nest:
     nontemporal: bool = False
     split: bool = False
     tile: int = -1
+    part: int = -1
 
     @property
     def horizontal(self) -> bool:
@@ -57,7 +60,7 @@ class Nest:
 
     def key(self) -> str:
         """Text that tells any two different nests apart."""
-        parts = [f"{self.outer}/{self.row}/{self.lane}/{int(self.nontemporal)}{int(self.split)}/{self.tile}"]
+        parts = [f"{self.outer}/{self.row}/{self.lane}/{int(self.nontemporal)}{int(self.split)}/{self.tile}/{self.part}"]
         parts += [f"{s.operand}:{s.dtype.name}:{s.pattern}" for s in self.slots]
         return "|".join([*parts, serialise(self.formula), repr(self.params)])
 
@@ -100,6 +103,11 @@ class _Access:
         self.operand, self.dtype, self.strides = operand, dtype, strides
         self.dynamic: list[tuple[Expr, int, int]] = []  # coordinate, stride, extent
 
+    @property
+    def owned(self) -> int:
+        """The extent of what the first computed coordinate runs over."""
+        return self.dynamic[0][2] if self.dynamic else 1
+
 
 def schedule(
     formula: Formula | Scatter,
@@ -140,7 +148,6 @@ class _Order:
         self.split = False
         self.given: dict[str, int | float] = {}
         self.along_row = False
-        self.scatter_lane = self.scatter_apart = False
 
     def _write(self, k: int, layout: Layout) -> _Access:
         strides = [0] * len(self.sizes)
@@ -209,7 +216,7 @@ class _Order:
     def sort(self) -> None:
         """Outermost the largest stride: by the results first, then by the operands in turn."""
         if isinstance(self.formula, Scatter):
-            self._sort_scatter(self.formula)
+            self._sort_scatter()
             return
         accesses = [*self.reads.values(), *self.writes] if self._folds() else self.accesses()
         key = lambda a: tuple(-abs(x.strides[a]) for x in accesses)  # noqa: E731
@@ -222,22 +229,33 @@ class _Order:
             self.outer_order.remove(0)
             self.outer_order.insert(0, 0)
 
-    def _sort_scatter(self, formula: Scatter) -> None:
-        """Outermost an axis along which the written places never meet (parts of it run in parallel), innermost one
-        that is contiguous in the result; the order of the others is the order of writing and stays."""
+    def _sort_scatter(self) -> None:
+        """Innermost an axis that is contiguous in the result and along which writes never meet, best one along which
+        no coordinate is computed (it is vectorised). The order of the others is the order of writing and stays."""
         target = self.writes[0]
-        apart = [a for a in self.outer_order if target.strides[a] != 0 and a not in self.explicit]
-        lanes = [a for a in apart if target.strides[a] == target.dtype.itemsize and not self._computes_with(a)]
-        for a in lanes[:1]:
-            self.outer_order.remove(a)
-            self.outer_order.append(a)
-            apart.remove(a)
-        self.scatter_lane = bool(lanes)
-        if apart:
-            first = max(apart, key=lambda a: self.sizes[a])
-            self.outer_order.remove(first)
-            self.outer_order.insert(0, first)
-        self.scatter_apart = bool(apart)
+        lanes = [a for a in self.outer_order if self._apart(a) and target.strides[a] == target.dtype.itemsize]
+        if lanes:
+            lane = min(lanes, key=self._computes_with)
+            self.outer_order.remove(lane)
+            self.outer_order.append(lane)
+
+    def _apart(self, a: int) -> bool:
+        """Whether the places that a scatter writes along axis ``a`` never meet."""
+        return a >= 0 and self.writes[0].strides[a] != 0 and a not in self.explicit
+
+    def _shared_loop(self, loops: list[int], sizes: list[int]) -> int:
+        """How a scatter is shared between threads: the outermost loop that is worth it; the places that it writes to,
+        if those are long rows; else the lane."""
+        outside = [i for i, a in enumerate(loops[:-1]) if self._apart(a)]
+        best = max(outside, key=lambda i: min(sizes[i], FEW_PARTS), default=-1)
+        if best >= 0 and sizes[best] >= FEW_PARTS:
+            return best
+        lane = loops[-1]
+        if not self._apart(lane):
+            return best
+        if self.writes[0].dynamic and not self._computes_with(lane):
+            return OWNERS
+        return len(loops) - 1
 
     def _computes_with(self, a: int) -> bool:
         """Whether a computed coordinate of the target changes along axis ``a``."""
@@ -299,10 +317,6 @@ class _Order:
         original = tuple(self.sizes)
         loops = [*self.outer_order, *self.row_order]
         outer, row = len(self.outer_order), len(self.row_order)
-        if isinstance(self.formula, Scatter):
-            # Loop 0 is the one that is split over threads, the last one is the lane: stand-ins of one cell if need be.
-            loops = [*([] if self.scatter_apart else [-1]), *loops, *([] if self.scatter_lane else [-2])]
-            outer = len(loops)
         needs_lane = not self.along_row
         if needs_lane and outer == 0:
             loops, outer = [-1, *loops], 1
@@ -326,8 +340,9 @@ class _Order:
         written = sum(layout.nbytes for layout in self.output_layouts)
         stream = nontemporal and written > cache_bytes and self._streams(slots, lane, sizes)
         at = -1 if tile is None else lane - 1
-        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at)
-        return Schedule(nest, tuple(names.values()), *_work(nest, sizes))
+        part = self._shared_loop(loops, sizes) if isinstance(formula, Scatter) else -1
+        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at, part)
+        return Schedule(nest, tuple(names.values()), *_work(nest, sizes, self.writes[0].owned))
 
     def _tile_axis(self, loops: list[int], lane: int) -> int | None:
         """The axis along which operands are contiguous that are not so along the lane, if both are long enough."""
@@ -416,20 +431,43 @@ def bits(value: int | float, dtype: DType) -> int:
 
 
 TILE = 16  # rows of a block of tiles
+def _shares(nest: Nest, sizes: list[int], rows: int) -> tuple[int, int]:
+    """The same of a scatter. Parts of places, or of a lane, read the index again: not more of them than pays."""
+    whole, lane = prod(sizes), sizes[nest.lane]
+    if nest.part == OWNERS:
+        parts = max(1, min(whole // GRAIN, lane // LEAST_LANES, MOST_OWNERS))
+        return rows, max(1, -(-rows // parts))
+    cells = sizes[nest.part] if nest.part >= 0 else 1
+    grain = max(1, GRAIN * cells // max(whole, 1))
+    if nest.part == nest.lane:
+        grain = -(-max(grain, -(-lane // FEW_PARTS)) // LEAST_LANES) * LEAST_LANES
+    return cells, grain
+
+
+OWNERS = -2
+MOST_OWNERS = 16
 GRAIN = 1 << 15  # cells that make a part worth handing to a thread
+FEW_PARTS = 4  # more parts than this are wanted of a scatter's loop only if they are long
+LEAST_LANES = 16  # two lines of memory: shorter parts of a row are not worth reading it twice
 
 
-def _work(nest: Nest, sizes: list[int]) -> tuple[int, int]:
+def _least(nest: Nest) -> int:
+    """The fewest cells that are worth a part of their own: whole lines for columns, single rows for scans along them."""
+    if isinstance(nest.formula, Formula) and nest.formula.scan:
+        return 64 if nest.slots[0].pattern[nest.lane] == "c" else 4
+    return 256
+
+
+def _work(nest: Nest, sizes: list[int], rows: int) -> tuple[int, int]:
     """The extent of the range that is split over threads, and the length of a part."""
     outer, row = prod(sizes[: nest.outer]), prod(sizes[nest.outer :])
     if isinstance(nest.formula, Scatter):
-        cells = sizes[0] if nest.slots[0].pattern[0] != "0" else sizes[nest.lane]
-        return cells, max(1, GRAIN * cells // max(outer, 1))
+        return _shares(nest, sizes, rows)
     if nest.tile >= 0:
         units = outer // sizes[nest.lane] // sizes[nest.tile] * -(-sizes[nest.tile] // TILE)
         return units, max(1, GRAIN // (TILE * sizes[nest.lane]))
     grain = max(1, GRAIN // max(row, 1))
     if not nest.horizontal:
         # Parts begin at multiples of 1024 cells where they can: aligned vectors, whole lines.
-        grain = grain // 1024 * 1024 if grain >= 1024 else max(64, grain)
+        grain = grain // 1024 * 1024 if grain >= 1024 else max(_least(nest), grain)
     return outer, grain

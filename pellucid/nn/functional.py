@@ -37,10 +37,11 @@ from pellucid.operators.channel_norms import group_norm as group_norm
 from pellucid.operators.channel_norms import instance_norm as instance_norm
 from pellucid.operators.channel_norms import rms_norm as rms_norm
 from pellucid.operators.class_losses import nll_loss as nll_loss
-from pellucid.operators.cross_entropy import cross_entropy as cross_entropy
 from pellucid.operators.combining import one_hot as one_hot
 from pellucid.operators.creation import empty_like, zeros_like
+from pellucid.operators.cross_entropy import cross_entropy as cross_entropy
 from pellucid.operators.define import PUBLIC as _PUBLIC
+from pellucid.operators.embedding import embedding as embedding
 from pellucid.operators.linear import linear as linear
 from pellucid.operators.losses import binary_cross_entropy as binary_cross_entropy
 from pellucid.operators.losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits

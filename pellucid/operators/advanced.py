@@ -18,6 +18,7 @@ import numpy as np
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.graph import Node, recorder
 from pellucid.autograd.inplace import in_place
+from pellucid.autograd.places import note_write
 from pellucid.dtypes import DType, bool_, float64, int64, uint8
 from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, axis, const, given, load, scalar, select
@@ -36,6 +37,7 @@ from pellucid.layout import (
 from pellucid.operators.copying import clone, plain_number
 from pellucid.operators.viewing import formula_pullback
 from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
+from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of
 
 Shape = tuple[int, ...]
@@ -210,7 +212,12 @@ def _put_plan(x: Layout, dims: Shape, accumulate: bool, value: Operand, *indices
         if shared:
             _warn_of_shared_cells()
         check(t, *own)
-        return in_place(t, lambda: write(t, v, *own), record, t, v, *own)
+        if t.tracked or t.base is not None or getattr(v, "tracked", False):
+            return in_place(t, lambda: write(t, v, *own), record, t, v, *own)
+        write(t, v, *own)
+        if native.grad_enabled():
+            note_write(t.storage)
+        return t
 
     return plan
 

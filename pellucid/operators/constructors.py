@@ -67,6 +67,24 @@ def _construct(cls: type, *args: Any, device: Any = None, **_: Any) -> Tensor:
 Tensor.__new__ = _construct  # type: ignore[assignment,method-assign]
 
 
+@method
+def as_subclass(input: Tensor, cls: type) -> Any:
+    """The same cells as a tensor of a class derived from `Tensor`; gradients keep flowing."""
+    made: Any = input.view(input.layout.shape)
+    made.__class__ = cls
+    return made
+
+
+def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+    """A leaf of class ``cls`` on the cells of ``data``."""
+    made = detached(data)
+    made.__class__ = cls
+    return finished(made, "_make_subclass", require_grad)
+
+
+setattr(Tensor, "_make_subclass", staticmethod(_make_subclass))  # noqa: B010
+
+
 class _TypedTensor(type):
     """Classes like ``FloatTensor``: called they make a tensor, and ``isinstance`` asks for the dtype."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.autograd.graph import Node, recorder
 from pellucid.errors import shape_text
 from pellucid.layout import Layout
-from pellucid.operators.define import public
+from pellucid.operators.define import deliver, public
 from pellucid.operators.products import biased_plan, check_dtypes, matmul
 from pellucid.plan import Plan, PlanTable
 from pellucid.runtime import native
@@ -16,7 +16,7 @@ from pellucid.tensor import Tensor
 
 
 class LinearRule:
-    """y = x W^T + b: dx = dy W, dW = dy^T x, db = the sum of dy over all rows."""
+    """y = x W^T + b: dx = dy W*, dW = dy^T x* (conjugates), db = the sum of dy over all rows."""
 
     name = "AddmmBackward0"
 
@@ -25,12 +25,12 @@ class LinearRule:
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         saved, g = node.unpack(), grads[0]
-        by_input = matmul(g, saved[2]) if node.edges[0] is not None else None
+        by_input = matmul(g, saved[2].conj()) if node.edges[0] is not None else None
         rows = g.reshape(-1, g.layout.shape[-1]) if g.layout.ndim != 2 else g
         by_weight = by_bias = None
         if node.edges[1] is not None:
             x = saved[1]
-            by_weight = matmul(rows.t(), x.reshape(-1, x.layout.shape[-1]))
+            by_weight = matmul(rows.t(), x.reshape(-1, x.layout.shape[-1]).conj())
         if len(node.edges) > 2 and node.edges[2] is not None:
             by_bias = rows.sum(0)
         return (by_input, by_weight, by_bias)[: len(node.edges)]
@@ -64,14 +64,16 @@ def _plan(x: Layout, weight: Layout, bias: Layout | None) -> Plan:
 _plans = PlanTable(_plan)
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """``out[..., o] = sum_i input[..., i] * weight[o, i] + bias[o]``.
 
     Raises:
         RuntimeError: unfit shapes, different dtypes.
     """
+    if out is not None:
+        return deliver(linear(input, weight, bias), out, "linear")
     x, w = input.layout, weight.layout
-    if w.ndim != 2 or not (x.dtype.itemsize >= 4 and (x.dtype.is_floating_point or x.dtype.is_complex)):
+    if w.ndim != 2 or not (x.dtype.is_floating_point or x.dtype.is_complex):
         product = matmul(input, weight.t())
         return product if bias is None else product + bias  # type: ignore[operator]
     if bias is None:

@@ -38,7 +38,7 @@ def _merged(array: np.ndarray[Any, Any], dim: int, rank: int) -> np.ndarray[Any,
 @lru_cache(4096)
 def _picked_layout(x: Layout, dim: int, rank: int, count: int) -> Layout:
     shape = tuple(x.shape)
-    if x.contiguous and x.numel and count:
+    if x is dense(shape, x.dtype, x.device) and x.numel and count:
         return dense((*shape[:dim], count, *shape[dim + rank :]), x.dtype, x.device)
     indices = [layout_of((count,), (rank,), int64)] * rank
     return Picking(x, tuple(range(dim, dim + rank)), indices, 1).result(x, indices)

@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
+from pellucid.autograd.fresh import ones
+from pellucid.autograd.views import strided
 from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, given, load
 from pellucid.formula.formula import Formula, Output, Scatter, folding
@@ -183,6 +185,12 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 def unsafe_split(tensor: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
     """`split`."""
     return split(tensor, split_size, dim)
+
+
+@view_function
+def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """`split_with_sizes`."""
+    return split_with_sizes(input, split_sizes, dim)
 
 
 def _chunk_plan(x: Layout, chunks: int, dim: int) -> Plan:
@@ -372,19 +380,14 @@ def _strided_gradient(g: Tensor, x: Layout, result: Layout, offset: int) -> Tens
     low, high = span(x)
     first, last = span(result)
     start, end = min(low, offset + first), max(high, offset + last)
-    memory = _into_memory[g.layout, result.strides, offset - start, end - start](g)
-    grad = as_strided(memory, x.shape, x.strides, -start)
+    here = -start * x.dtype.itemsize
+    grad: Tensor = strided(_into_memory[g.layout, result.strides, offset - start, end - start](g), x, here)
     if overlaps_itself(x):
-        ones = _ones_like(grad)
-        readers = _into_memory[grad.layout, x.strides, -start, end - start](ones)
-        grad = grad / as_strided(readers, x.shape, x.strides, -start)  # type: ignore[operator]
+        # Cells of x that share memory share its gradient.
+        one = ones(dense(x.shape, x.dtype))
+        readers = _into_memory[one.layout, x.strides, -start, end - start](one)
+        grad = grad / strided(readers, x, here)  # type: ignore[operator]
     return grad
-
-
-def _ones_like(x: Tensor) -> Tensor:
-    from pellucid.tensor import empty_like_layout
-
-    return empty_like_layout(dense(x.layout.shape, x.layout.dtype)).fill_(1)
 
 
 def _into_memory_plan(g: Layout, strides: tuple[int, ...], offset: int, length: int) -> Plan:

@@ -22,6 +22,8 @@ from pellucid.plan import Plan, PlanTable, explain_status, kernel_plan
 from pellucid.runtime import blas, native
 from pellucid.tensor import Tensor
 
+HALVES = (bfloat16, float16)
+
 
 def check_dtypes(operator: str, *operands: Layout) -> DType:
     """Products do not promote.
@@ -101,7 +103,7 @@ def product_plan(a: Layout, b: Layout, alpha: float = 1.0) -> tuple[Plan, Layout
     assert batch is not None
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     result = dense((*batch, m, n), a.dtype)
-    if a.dtype in (bfloat16, float16):
+    if a.dtype in HALVES:
         return _widened(a, b, result, alpha), result
     if not (a.dtype.is_floating_point or a.dtype.is_complex):
         return _formula_plan(a, b, batch, result), result
@@ -118,9 +120,9 @@ def _gemm(
     b: Layout,
     batch: tuple[int, ...],
     result: Layout,
-    alpha: float,
+    alpha: complex,
     summand: tuple[int, int, int] | None = None,
-    beta: float = 0.0,
+    beta: complex = 0.0,
 ) -> Plan:
     """One BLAS call for a batch of matrices; operands that BLAS cannot read are copied first.
 
@@ -146,8 +148,35 @@ def _gemm(
     return lambda x, y, *added: launch(first(x), second(y), *added)
 
 
+def summed_plan(s: Layout, a: Layout, b: Layout, result: Layout, beta: complex, alpha: complex) -> Plan:
+    """``beta S + alpha A B`` of floats or complex numbers, not recorded; takes the tensors in this order."""
+    if result.dtype in HALVES:
+        wide = [dense(x.shape, float32) for x in (s, a, b, result)]
+        return _in_float32(summed_plan(*wide, beta, alpha), [s, a, b], wide, result)
+    batch = tuple(result.shape[:-2])
+    strides = broadcast_strides(s, tuple(result.shape))
+    step = _joined(batch, strides[:-2]) or 0
+    item = result.dtype.itemsize
+    summand = (step * item, strides[-2] * item, strides[-1] * item)
+    plan = _gemm(a, b, batch, result, alpha, summand, beta)
+    return lambda x, left, right: plan(left, right, x)
+
+
+def _in_float32(plan: Plan, operands: Sequence[Layout], wide: Sequence[Layout], result: Layout) -> Plan:
+    """Half precision: a plan over float32 operands, rounded once."""
+    up = [copy_plan(x, w) for x, w in zip(operands, wide, strict=False)]
+    down = copy_plan(wide[-1], result)
+    return lambda *tensors: down(plan(*[f(x) for f, x in zip(up, tensors, strict=True)]))
+
+
 def biased_plan(x: Layout, weight: Layout, bias: Layout | None) -> tuple[Plan, Layout]:
     """``x W^T + b`` over all rows of ``x`` in one BLAS call, not recorded, and the result's layout."""
+    if x.dtype in HALVES:
+        operands = [x, weight] if bias is None else [x, weight, bias]
+        wide = [dense(t.shape, float32) for t in operands]
+        plan, total = biased_plan(wide[0], wide[1], None if bias is None else wide[2])
+        result = dense(total.shape, x.dtype)
+        return _in_float32(plan, operands, [*wide, total], result), result
     result = dense((*x.shape[:-1], weight.shape[0]), x.dtype)
     transposed = weight.with_strides(weight.shape[::-1], weight.strides[::-1])
     rows = _joined(tuple(x.shape[:-1]), x.strides[:-1])
@@ -177,8 +206,7 @@ def _widened(a: Layout, b: Layout, result: Layout, alpha: float) -> Plan:
     """Half precision: multiplied in float32, rounded once."""
     wide_a, wide_b = dense(a.shape, float32), dense(b.shape, float32)
     plan, wide = product_plan(wide_a, wide_b, alpha)
-    up_a, up_b, down = copy_plan(a, wide_a), copy_plan(b, wide_b), copy_plan(wide, result)
-    return lambda x, y: down(plan(up_a(x), up_b(y)))
+    return _in_float32(plan, [a, b], [wide_a, wide_b, wide], result)
 
 
 def _formula_plan(a: Layout, b: Layout, batch: tuple[int, ...], result: Layout) -> Plan:
@@ -211,7 +239,7 @@ class ProductRule:
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         saved, g = node.unpack(), grads[0]
-        left = _summed(_times_matrices(g, saved[2].mH), self.a) if node.edges[0] is not None else None
+        left = summed_to(_times_matrices(g, saved[2].mH), self.a) if node.edges[0] is not None else None
         right = self._right(saved[1], g) if node.edges[1] is not None else None
         return left, right
 
@@ -219,10 +247,10 @@ class ProductRule:
         if len(self.b) == 2 and len(self.a) > 2:
             # One product over all rows, where a batch of products would have to be summed.
             return _times_matrices(a.reshape(-1, self.a[-1]).mH, g.reshape(-1, g.layout.shape[-1]))
-        return _summed(_times_matrices(a.mH, g), self.b)
+        return summed_to(_times_matrices(a.mH, g), self.b)
 
 
-def _summed(gradient: Any, shape: tuple[int, ...]) -> Any:
+def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient if gradient.layout.shape == shape else gradient.sum_to_size(shape)
 
 
@@ -260,7 +288,7 @@ def _times_matrices(a: Any, b: Any) -> Any:
     return _matrix_plans[a.layout, b.layout](a, b)
 
 
-def _require_tensors(operator: str, **operands: Any) -> None:
+def require_tensors(operator: str, **operands: Any) -> None:
     for name, x in operands.items():
         if not isinstance(x, Tensor):
             raise TypeError(f"{operator}(): argument '{name}' must be Tensor, not {type(x).__name__}")
@@ -280,7 +308,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         if input.layout.ndim >= 2 and other.layout.ndim >= 2 and out is None:
             return _matrix_plans[input.layout, other.layout](input, other)
     except AttributeError:
-        _require_tensors("matmul", input=input, other=other)
+        require_tensors("matmul", input=input, other=other)
         raise
     return deliver(_with_vectors(input, other), out, "matmul")
 
@@ -310,7 +338,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: an operand is not 2-D, unfit shapes, different dtypes.
     """
-    _require_tensors("mm", input=input, mat2=mat2)
+    require_tensors("mm", input=input, mat2=mat2)
     for name, x in (("self", input), ("mat2", mat2)):
         if x.layout.ndim != 2:
             raise RuntimeError(f"mm(): {name} must be a matrix, got {shape_text(x.layout.shape)}; see matmul for batches")
@@ -324,7 +352,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: an operand is not 3-D, batches of different sizes, unfit shapes, different dtypes.
     """
-    _require_tensors("bmm", input=input, mat2=mat2)
+    require_tensors("bmm", input=input, mat2=mat2)
     for name, x in (("batch1", input), ("batch2", mat2)):
         if x.layout.ndim != 3:
             raise RuntimeError(f"bmm(): {name} must be a 3D tensor, got {shape_text(x.layout.shape)}")

@@ -9,13 +9,14 @@ from pellucid.dtypes import DType, get_default_dtype, int64
 from pellucid.layout import dense
 from pellucid.memory_format import memory_format, preserve_format
 from pellucid.operators.arguments import checked_dtype, finished, place, sizes_of
+from pellucid.operators.box_muller import draw_normal
 from pellucid.operators.creation import dense_of, into, is_usual, like_target
 from pellucid.operators.define import public
 from pellucid.operators.generators import Generator, stream_of
 from pellucid.operators.random_fills import normal_like
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
-Draw = Callable[[Any, Any], None]  # (stream, array)
+Draw = Callable[[Any, Tensor], None]  # from a stream into a tensor
 
 
 def _drawn(
@@ -36,7 +37,7 @@ def _drawn(
     kind = checked_dtype(operator, dtype if dtype is not None else default)
     target = dense(shape, kind, place(operator, device, layout, pin_memory))
     made = empty_like_layout(target) if out is None else into(operator, out, target, dtype)
-    draw(stream, array_of(made))
+    draw(stream, made)
     if out is not None:
         out.storage.version += 1
     return finished(made, operator, requires_grad)
@@ -58,7 +59,7 @@ def _standard(name: str, doc: str, draw: Draw) -> Callable[..., Tensor]:
     ) -> Tensor:
         if out is layout is device is size and not (pin_memory or requires_grad) and is_usual(sizes, dtype):
             made = empty_like_layout(dense_of[sizes, dtype or get_default_dtype()])
-            draw(stream_of(name, generator), array_of(made))
+            draw(stream_of(name, generator), made)
             return made
         shape = sizes_of(name, sizes if size is None else (size,))
         default = None if out is None else out.layout.dtype
@@ -79,7 +80,7 @@ def _standard(name: str, doc: str, draw: Draw) -> Callable[..., Tensor]:
     ) -> Tensor:
         target = like_target(f"{name}_like", input, dtype, layout, device, pin_memory, memory_format)
         made = empty_like_layout(target)
-        draw(stream_of(f"{name}_like", generator), array_of(made))
+        draw(stream_of(f"{name}_like", generator), made)
         return finished(made, f"{name}_like", requires_grad)
 
     function.__name__ = function.__qualname__ = name
@@ -91,12 +92,12 @@ def _standard(name: str, doc: str, draw: Draw) -> Callable[..., Tensor]:
 
 
 rand = _standard(
-    "rand", "Numbers in [0, 1), all equally likely.", lambda stream, cells: stream.uniform(cells)
+    "rand", "Numbers in [0, 1), all equally likely.", lambda stream, x: stream.uniform(array_of(x))
 )
 randn = _standard(
     "randn",
     "Numbers from the normal distribution of mean 0 and variance 1.",
-    lambda stream, cells: stream.normal(cells),
+    lambda stream, x: draw_normal(x, 0.0, 1.0, stream),
 )
 
 
@@ -146,7 +147,7 @@ def randint(
     first, last = 0 if low is None else _bound("randint", "low", low), _bound("randint", "high", high)
     _require_range("randint", first, last)
     return _drawn(
-        "randint", sizes_of("randint", (size,)), lambda stream, cells: stream.randint(cells, first, last),
+        "randint", sizes_of("randint", (size,)), lambda stream, x: stream.randint(array_of(x), first, last),
         generator, out, dtype, int64 if out is None else out.layout.dtype, layout, device, requires_grad, pin_memory,
     )  # fmt: skip
 
@@ -204,7 +205,7 @@ def randperm(
     """
     count = _bound("randperm", "n", n)
     return _drawn(
-        "randperm", sizes_of("randperm", (count,)), lambda stream, cells: stream.randperm(cells),
+        "randperm", sizes_of("randperm", (count,)), lambda stream, x: stream.randperm(array_of(x)),
         generator, out, dtype, int64 if out is None else out.layout.dtype, layout, device, requires_grad, pin_memory,
     )  # fmt: skip
 
@@ -240,6 +241,6 @@ def normal(
             f"{type(std).__name__}): numbers need a size; write normal(mean, std, (2, 3))"
         )
     return _drawn(
-        "normal", sizes_of("normal", (size,)), lambda stream, cells: stream.normal(cells, float(mean), float(std)),
+        "normal", sizes_of("normal", (size,)), lambda stream, x: draw_normal(x, float(mean), float(std), stream),
         generator, out, dtype, None if out is None else out.layout.dtype, layout, device, requires_grad, pin_memory,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from pellucid.dtypes import int64
 from pellucid.errors import shape_text
 from pellucid.layout import broadcast_shapes, dense, like, overlaps_itself
 from pellucid.operators.arguments import require_tensor
+from pellucid.operators.box_muller import draw_normal
 from pellucid.operators.creation import filled, into
 from pellucid.operators.define import both, deliver, method, public
 from pellucid.operators.generators import Generator, stream_of
@@ -92,7 +93,7 @@ def normal_(input: Tensor, mean: float = 0, std: float = 1, *, generator: Genera
         RuntimeError: a negative ``std``. NotImplementedError: not a floating dtype.
     """
     stream = stream_of("normal_", generator)
-    return _fill("normal", input, lambda cells: stream.normal(cells, float(mean), float(std)))
+    return _fill("normal", input, lambda _: draw_normal(input, float(mean), float(std), stream))
 
 
 @method
@@ -166,7 +167,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
     return _fill("bernoulli", input, lambda cells: stream.bernoulli(cells, chances))
 
 
-def _recorded(name: str, out: Tensor, *operands: Tensor) -> Tensor:
+def recorded(name: str, out: Tensor, *operands: Tensor) -> Tensor:
     """``out`` in the graph, if an operand is."""
     if native.grad_enabled() and any(t.tracked for t in operands):
         recorder(_NoGradient(name), [out.layout], [t.layout for t in operands])(out, *operands)
@@ -185,7 +186,7 @@ def bernoulli(
     if out is not None:
         return bernoulli_(into("bernoulli", out, layout, None), chances, generator=generator)
     made = bernoulli_(empty_like_layout(like(layout)), chances, generator=generator)
-    return _recorded("BernoulliBackward0", made, input)
+    return recorded("BernoulliBackward0", made, input)
 
 
 method(bernoulli)
@@ -241,10 +242,10 @@ def normal_like(mean: Any, std: Any, stream: Any, out: Tensor | None) -> Tensor:
         raise RuntimeError(f"normal(): normal expects std >= 0.0, but found std {std}")
     target = dense(shape, tensors[0].layout.dtype)
     made: Any = empty_like_layout(target) if out is None else into("normal", out, target, None)
-    stream.normal(array_of(made))
+    draw_normal(made, 0.0, 1.0, stream)
     spread = made.mul_(_detached(std)).add_(_detached(mean))
     number = 3 if len(tensors) == 2 else 1 if isinstance(mean, Tensor) else 2
-    return spread if out is not None else _recorded(f"NormalBackward{number}", spread, *tensors)
+    return spread if out is not None else recorded(f"NormalBackward{number}", spread, *tensors)
 
 
 def _detached(value: Any) -> Any:

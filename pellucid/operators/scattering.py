@@ -22,8 +22,8 @@ from pellucid.operators.indexing import Bounds, deliver_same, require_index
 from pellucid.operators.reducing_writes import OPS, Reduction
 from pellucid.operators.writing import (
     OneCell,
-    UnknownRule,
     Unchanged,
+    UnknownRule,
     Write,
     WriteRule,
     merging,

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,36 @@ def _arange_length(first: Any, last: Any, by: Any, dtype: DType) -> int:
         )
     whole = isinstance(first, int) and isinstance(last, int) and isinstance(by, int)
     return -((first - last) // by) if whole else math.ceil((last - first) / by)
+
+
+def range_(
+    start: Any,
+    end: Any,
+    step: Any = 1,
+    *,
+    out: Tensor | None = None,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """`arange` that includes ``end``; deprecated, as in PyTorch."""
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
+        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        UserWarning,
+        stacklevel=2,
+    )
+    kind = checked_dtype("range", dtype)
+    count = math.floor((end - start) / step) + 1
+    target = dense((count,), kind, place("range", device, layout, pin_memory))
+    counts = float if kind.is_floating_point else int
+    made = _aranges[target, counts](counts(start), counts(step))
+    return finished(deliver(made, out, "range"), "range", requires_grad)
+
+
+public(range_, "range")
 
 
 # -- linspace and logspace ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pellucid.devices import device as Device
 from pellucid.dtypes import DType
 from pellucid.operators.conversion import tensor_type_dtype
 from pellucid.operators.define import PUBLIC, public
+from pellucid.plan import forget_plans
 from pellucid.printing import set_printoptions
 from pellucid.tensor import Tensor
 
@@ -22,10 +23,20 @@ for _function in (
     dtypes.get_default_dtype,
     dtypes.iinfo,
     dtypes.promote_types,
-    dtypes.set_default_dtype,
     set_printoptions,
 ):
     public(_function)
+
+
+@public
+def set_default_dtype(d: DType) -> None:
+    """The dtype of tensors made from Python floats, and of quotients of integers, from now on.
+
+    Raises:
+        TypeError: not a floating-point dtype.
+    """
+    dtypes.set_default_dtype(d)
+    forget_plans()  # they hold result dtypes
 
 
 @public
@@ -40,7 +51,7 @@ def result_type(tensor1: Any, tensor2: Any) -> DType:
 @public
 def set_default_tensor_type(t: Any) -> None:
     """``set_default_dtype`` with a tensor type, such as ``torch.DoubleTensor`` or its name."""
-    dtypes.set_default_dtype(tensor_type_dtype(t))
+    set_default_dtype(tensor_type_dtype(t))
 
 
 @public

@@ -14,16 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.autograd.places import note_write
 from pellucid.dtypes import bool_, int32, int64, uint8
 from pellucid.errors import shape_text
-from pellucid.layout import Layout, View, selected, sliced, unsqueezed
+from pellucid.layout import Layout, View, overlaps_itself, selected, sliced, unsqueezed
 from pellucid.operators.advanced import Shape, put, take_cells, take_plan
-from pellucid.operators.copying import clone
+from pellucid.operators.copying import clone, fill_formula, plain_number
 from pellucid.operators.define import both, method
 from pellucid.operators.masks import put_masked, take_masked
 from pellucid.operators.nested import from_cells, from_sequence
 from pellucid.operators.viewing import Part, same_tensor
-from pellucid.plan import MOST_PLANS, Plan, PlanTable
+from pellucid.plan import MOST_PLANS, Plan, PlanTable, kernel_plan
+from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of
 
 # An item of a basic index, as the plans know it: an int, a (start, stop, step), None or Ellipsis.
@@ -366,8 +368,43 @@ def __setitem__(x: Tensor, index: Any, value: Any) -> None:
         _store(x, _place(*key), tensors, value, False)
     elif isinstance(value, Tensor):
         _basics[key](x).copy_(value)
+    elif (type(value) is float or type(value) is int) and not x.tracked and x.base is None:
+        number = plain_number(value, x.layout.dtype, "__setitem__")
+        if isinstance(number, Tensor):
+            _basics[key](x).copy_(number)
+        else:
+            _number_writes[type(number), *key](x, number)
     else:
-        _basics[key](x).fill_(value)
+        target = _basics[key](x)
+        _require_apart(target.layout)
+        target.fill_(value)
+
+
+def _require_apart(target: Layout) -> None:
+    if overlaps_itself(target):
+        raise RuntimeError(
+            "x[...] = value: unsupported operation: more than one element of the written-to tensor "
+            f"{shape_text(target.shape)} refers to a single memory location (it was expanded). "
+            "Please clone() the tensor before performing the operation."
+        )
+
+
+def _number_plan(kind: type, x: Layout, *items: Item) -> Plan:
+    """``x[items] = value`` of a tensor through which no gradient flows: its view, filled."""
+    view, (target, _) = _basics[x, *items], picked(x, items)
+    _require_apart(target)
+    formula = fill_formula(target.ndim, kind, target.dtype)
+    fill = kernel_plan(formula, (kind,), tuple(target.shape), [target], in_place=True)
+
+    def plan(t: Tensor, value: int | float) -> None:
+        fill(view(t), value)
+        if native.grad_enabled():
+            note_write(t.storage)
+
+    return plan
+
+
+_number_writes = PlanTable(_number_plan)
 
 
 def _store(x: Tensor, place: Place, tensors: Sequence[Tensor], value: Any, accumulate: bool) -> None:

@@ -15,7 +15,7 @@ from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import recorder
 from pellucid.dtypes import DType, bool_, float32, int32, int64, uint8, uint32, uint64
 from pellucid.errors import shape_text
-from pellucid.formula.expr import Expr, axis, const, given, is_nan, load, select
+from pellucid.formula.expr import Expr, axis, given, is_nan, load, select
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, dense, like
 from pellucid.operators.arguments import require_tensor

@@ -27,7 +27,7 @@ Pair = tuple[int, int]
 class Window:
     """The geometry of a window in two dimensions; hashable, so that it can be part of a key."""
 
-    __slots__ = ("kernel", "stride", "padding", "dilation")
+    __slots__ = ("dilation", "kernel", "padding", "stride")
 
     def __init__(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
         self.kernel, self.stride, self.padding, self.dilation = kernel, stride, padding, dilation

@@ -13,7 +13,7 @@ from pellucid.autograd.fresh import copied, zeros
 from pellucid.autograd.graph import Node, Rule, recorder
 from pellucid.autograd.inplace import in_place
 from pellucid.dtypes import DType, bool_, float64, int64
-from pellucid.formula.expr import Expr, load, scalar
+from pellucid.formula.expr import Expr, scalar
 from pellucid.formula.formula import Reducer, Scatter, folding
 from pellucid.layout import Layout, dense, overlaps_itself
 from pellucid.operators.copying import plain_number

@@ -7,9 +7,9 @@ from math import sqrt
 from typing import Any
 
 from pellucid.formula.expr import Expr, fma, maximum, unary
-from pellucid.optim.fused import Update
-from pellucid.optim.optimizer import Optimizer
-from pellucid.tensor import Tensor
+from pellucid.operators.creation import zeros_like
+from pellucid.optim.fused import COUNT, Update
+from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
 
 
 def _moments(g: Expr, m: Expr, v: Expr, n: Sequence[Expr]) -> tuple[Expr, Expr]:
@@ -78,11 +78,8 @@ class Adam(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        if differentiable:
-            raise NotImplementedError(f"{type(self).__name__}: differentiable=True is not supported")
-        for name, value in (("learning rate", lr), ("epsilon value", eps), ("weight_decay value", weight_decay)):
-            if value < 0.0:
-                raise ValueError(f"Invalid {name}: {value}")
+        refuse_differentiable(type(self).__name__, differentiable)
+        check_options({"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay})
         for i, beta in enumerate(betas):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
@@ -95,30 +92,37 @@ class Adam(Optimizer):
             },
         )  # fmt: skip
 
-    def update(self, p: Tensor, gradient: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
-        if not state:
-            self._start(p, group, state)
-        state["step"] += 1
-        step, lr, (beta1, beta2) = state["step"].item(), float(group["lr"]), group["betas"]
-        if group["maximize"]:
-            gradient = -gradient
-        decay = 1.0 - lr * group["weight_decay"] if self._decoupled else float(group["weight_decay"])
-        numbers = (
-            decay, 1.0 - beta1, beta2, 1.0 - beta2, sqrt(1.0 - beta2**step), group["eps"], -lr / (1.0 - beta1**step),
-        )  # fmt: skip
-        moments = [state["exp_avg"], state["exp_avg_sq"]]
-        if group["amsgrad"]:
-            moments.append(state["max_exp_avg_sq"])
-        _UPDATES[self._decoupled, group["amsgrad"]](p, *moments, gradient, numbers=numbers)
+    def update_group(self, group: dict[str, Any]) -> None:
+        lr, (beta1, beta2), amsgrad = float(group["lr"]), map(float, group["betas"]), group["amsgrad"]
+        decay = 1.0 - lr * group["weight_decay"] if group["decoupled_weight_decay"] else float(group["weight_decay"])
+        update, last, numbers = _UPDATES[group["decoupled_weight_decay"], amsgrad], None, ()  # type: Any, Any, Any
+        for p in group["params"]:
+            gradient = p.gradient
+            if gradient is None:
+                continue
+            state = self.state[p] or self._start(p, amsgrad)
+            count = state["step"]
+            COUNT(count)
+            step = count.item()
+            if step != last:
+                last, correction = step, 1.0 - beta1**step
+                numbers = (
+                    decay, 1.0 - beta1, beta2, 1.0 - beta2, sqrt(1.0 - beta2**step), group["eps"], -(lr / correction),
+                )  # fmt: skip
+            if group["maximize"]:
+                gradient = -gradient
+            if amsgrad:
+                update(p, state["exp_avg"], state["exp_avg_sq"], state["max_exp_avg_sq"], gradient, numbers=numbers)
+            else:
+                update(p, state["exp_avg"], state["exp_avg_sq"], gradient, numbers=numbers)
 
-    def _start(self, p: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
-        from pellucid.operators.creation import zeros_like
-        from pellucid.operators.literals import tensor
-
-        state["step"] = tensor(0.0)
+    def _start(self, p: Any, amsgrad: bool) -> dict[str, Any]:
+        state = self.state[p]
+        state["step"] = new_step()
         state["exp_avg"], state["exp_avg_sq"] = zeros_like(p), zeros_like(p)
-        if group["amsgrad"]:
+        if amsgrad:
             state["max_exp_avg_sq"] = zeros_like(p)
+        return state
 
 
 class AdamW(Adam):

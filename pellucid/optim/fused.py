@@ -38,7 +38,7 @@ class Update:
         operands = [*layouts, *[float] * self.numbers]
         return kernel_plan(formula, operands, tuple(layouts[0].shape), layouts[: self.changed], in_place=True)
 
-    def __call__(self, *tensors: Any, numbers: Sequence[float]) -> None:
+    def __call__(self, *tensors: Any, numbers: Sequence[float] = ()) -> None:
         """Write the first ``changed`` tensors. All have one shape."""
         plan = self.plans[tuple([t.layout for t in tensors])]
         plan(*tensors[: self.changed], *tensors, *numbers)
@@ -46,3 +46,6 @@ class Update:
 
 def _working(dtype: DType) -> DType:
     return float32 if dtype in (bfloat16, float16) else dtype
+
+
+COUNT = Update("count", lambda t, n: [t[0] + 1.0], 1, 0)

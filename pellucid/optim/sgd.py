@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pellucid.formula.expr import Expr
+from pellucid.operators.creation import zeros_like
 from pellucid.optim.fused import Update
-from pellucid.optim.optimizer import Optimizer
-from pellucid.tensor import Tensor
+from pellucid.optim.optimizer import Optimizer, check_options, refuse_differentiable
 
 
 def _plain(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
@@ -48,11 +48,8 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        if differentiable:
-            raise NotImplementedError("SGD: differentiable=True is not supported")
-        for name, value in (("learning rate", lr), ("momentum value", momentum), ("weight_decay value", weight_decay)):
-            if value < 0.0:
-                raise ValueError(f"Invalid {name}: {value}")
+        refuse_differentiable("SGD", differentiable)
+        check_options({"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay})
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(
@@ -64,17 +61,22 @@ class SGD(Optimizer):
             },
         )  # fmt: skip
 
-    def update(self, p: Tensor, gradient: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
-        if group["maximize"]:
-            gradient = -gradient
+    def update_group(self, group: dict[str, Any]) -> None:
         decay, step, momentum = float(group["weight_decay"]), -float(group["lr"]), float(group["momentum"])
-        if not momentum:
-            _PLAIN(p, gradient, numbers=(decay, step))
-            return
-        buffer, fresh = state.get("momentum_buffer"), 1.0 - group["dampening"]
-        if buffer is None:
-            from pellucid.operators.creation import zeros_like
-
-            buffer, fresh = zeros_like(p), 1.0
-            state["momentum_buffer"] = buffer
-        _MOMENTUM[group["nesterov"]](p, buffer, gradient, numbers=(decay, step, momentum, fresh))
+        fresh, update = 1.0 - group["dampening"], _MOMENTUM[bool(group["nesterov"])]
+        for p in group["params"]:
+            gradient = p.gradient
+            if gradient is None:
+                continue
+            if group["maximize"]:
+                gradient = -gradient
+            if not momentum:
+                _PLAIN(p, gradient, numbers=(decay, step))
+                continue
+            state = self.state[p]
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = state["momentum_buffer"] = zeros_like(p)
+                update(p, buffer, gradient, numbers=(decay, step, momentum, 1.0))
+            else:
+                update(p, buffer, gradient, numbers=(decay, step, momentum, fresh))

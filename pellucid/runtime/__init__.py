@@ -1,0 +1,1 @@
+"""What kernels run on: LLVM and its cache, memory, threads, BLAS, random streams."""

@@ -71,6 +71,7 @@ _LOW_24, _LOW_53, _HALF = np.uint32(2**24 - 1), np.uint64(2**53 - 1), np.uint64(
 _SCALE_24 = np.float32(2.0**-24)
 _HUGE_PERMUTATION = (2**32 - 1) // 20  # from here on 32 bits would be skewed
 
+_UNITS = (np.dtype(np.float32), np.dtype(np.float64))
 _INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
 _WIDE_UNSIGNED = ("uint16", "uint32", "uint64")
 
@@ -203,6 +204,9 @@ class Generator:
 
         Raises RuntimeError for low > high, or bounds that the dtype cannot hold.
         """
+        if low == 0 and high == 1 and out.dtype in _UNITS and out.size <= PIECE and out.flags.c_contiguous:
+            self._unit(out.reshape(-1))  # nothing is scaled, and nothing reaches 1
+            return
         target = as_real(out)
         check_dtype("uniform_", target, FLOATS)
         work = np.dtype(np.float64 if target.dtype == np.float64 else np.float32)

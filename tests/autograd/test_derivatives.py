@@ -31,11 +31,17 @@ def positive(*shape: int) -> Any:
 INDEX = torch.tensor([[0, 2, 1], [1, 1, 0]])
 MASK = torch.tensor([[True, False, True], [False, True, True]])
 
-UNARY_REAL = "exp exp2 expm1 sin cos tanh sigmoid erf erfc sinh cosh asinh atan neg square abs relu".split()
-UNARY_POSITIVE = "log log2 log10 log1p sqrt rsqrt reciprocal".split()
-UNARY_INSIDE = "asin acos atanh tan".split()
-ACTIVATIONS = "gelu silu mish softplus elu selu celu leaky_relu hardswish logsigmoid softsign tanhshrink".split()
-BINARY = "add sub mul div atan2 hypot maximum minimum logaddexp".split()
+UNARY_REAL = [
+    "exp", "exp2", "expm1", "sin", "cos", "tanh", "sigmoid", "erf", "erfc", "sinh", "cosh", "asinh",
+    "atan", "neg", "square", "abs", "relu",
+]  # fmt: skip
+UNARY_POSITIVE = ["log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal"]
+UNARY_INSIDE = ["asin", "acos", "atanh", "tan"]
+ACTIVATIONS = [
+    "gelu", "silu", "mish", "softplus", "elu", "selu", "celu", "leaky_relu", "hardswish", "logsigmoid",
+    "softsign", "tanhshrink",
+]  # fmt: skip
+BINARY = ["add", "sub", "mul", "div", "atan2", "hypot", "maximum", "minimum", "logaddexp"]
 
 CASES: dict[str, Case] = {
     **{n: ((lambda x, n=n: getattr(torch, n)(x)), [values(2, 3)]) for n in UNARY_REAL},

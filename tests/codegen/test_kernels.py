@@ -46,7 +46,11 @@ def strided(rng: np.random.Generator, array: np.ndarray[Any, Any]) -> np.ndarray
 
 
 def compare(
-    formula: Formula | Scatter, operands: list[Any], sizes: tuple[int, ...], results: list[np.ndarray[Any, Any]], **tolerance: float
+    formula: Formula | Scatter,
+    operands: list[Any],
+    sizes: tuple[int, ...],
+    results: list[np.ndarray[Any, Any]],
+    **tolerance: float,
 ) -> None:
     """Kernel against loops, whole and in odd parts; and LLVM accepts the formula for the GPU."""
     expected = [r.copy() for r in results]
@@ -204,7 +208,8 @@ def test_integer_division_by_zero_is_reported() -> None:
     b[35] = 0
     assert run_kernel(quotient, [a, b], (37,), [np.zeros(37, np.int64)]) == 2
     lowest = np.full(3, np.iinfo(np.int64).min)
-    assert run_kernel(quotient, [lowest, np.full(3, -1)], (3,), [out := np.zeros(3, np.int64)]) == 0
+    out = np.zeros(3, np.int64)
+    assert run_kernel(quotient, [lowest, np.full(3, -1)], (3,), [out]) == 0
     np.testing.assert_array_equal(out, lowest)  # as in two's complement: it has no positive counterpart
 
 

@@ -528,6 +528,11 @@ def samples_of(op: Any, dtype: torch.dtype, requires_grad: bool, reference: bool
         yield from islice(make("cpu", dtype, requires_grad=requires_grad), most)
 
 
+def limit(variant: str, most: int | None) -> int | None:
+    found = [n for n in (MOST_GRADED_SAMPLES.get(variant), most) if n is not None]
+    return min(found, default=None)
+
+
 _RUNNERS: dict[str, Callable[[Any, Any, float], None]] = {
     "function": run_function,
     "method": run_method,
@@ -545,6 +550,7 @@ def report_on(
     *,
     scale: float = 1.0,
     reference: bool = False,
+    most: int | None = None,
     skip: Callable[[Any], bool] = lambda sample: False,
 ) -> Report:
     """Compare and collect the differences; see `check`."""
@@ -567,7 +573,7 @@ def report_on(
                     continue
                 if variant == "gradgrad" and text != "float64" and len(dtypes) > 1:
                     continue
-                for sample in islice(samples_of(op, dtype, graded, reference), MOST_GRADED_SAMPLES.get(variant)):
+                for sample in islice(samples_of(op, dtype, graded, reference), limit(variant, most)):
                     if skip(sample):
                         continue
                     try:
@@ -587,6 +593,7 @@ def check(
     *,
     scale: float = 1.0,
     reference: bool = False,
+    most: int | None = None,
     skip: Callable[[Any], bool] = lambda sample: False,
 ) -> None:
     """Compare an operator with PyTorch on the samples of its database entries.
@@ -597,13 +604,14 @@ def check(
             complex (of second order in float64, unless a single dtype is given).
         variants: function, method, inplace, out, gradient, gradgrad, error.
         scale: multiplies PyTorch's tolerances (long sums in half precision need it).
+        most: how many samples of a dtype are tried, at most.
         reference: take the larger set of samples (broadcasting, strides, special values).
         skip: samples to leave out; say why where you give it.
 
     Raises:
         AssertionError: with one line per kind of difference.
     """
-    report = report_on(name, dtypes, variants, scale=scale, reference=reference, skip=skip)
+    report = report_on(name, dtypes, variants, scale=scale, reference=reference, most=most, skip=skip)
     assert not report.first, report.text()
     assert report.compared or variants == ("error",), f"{name}: no sample could be compared"
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import pellucid
 from pellucid.tensor import array_of
 from tests.conformance.opdb import check, to_pellucid
 
@@ -182,9 +183,10 @@ def test_assigned_values() -> None:
         "x[0] = np.int64(3)", "x[0, 0, 0] = torch.tensor([[7.0]])", "x[[0, 0], 1] = x[:, 2]", "x[...] = 3", "x[()] = 2",
         "z[0] = True", "z[0] = -1", "x[:, [0, 2]] = x[:, [2, 0]]", "x.index_put_((z[0],), x)",
         "x.index_put_((torch.tensor([0, 1]),), x[:, 0], True)", "x.index_put_((), x)",
+        "x.expand(2, 2, 3, 4)[:] = 1", "x.expand(2, 2, 3, 4)[0] = 1", "x.expand(2, 2, 3, 4)[:, 0] = z[:1, :1]",
     ):  # fmt: skip
         x, z = torch.arange(24.0).view(2, 3, 4), torch.arange(6).view(2, 3)
-        names = {"x": to_pellucid(x), "z": to_pellucid(z), "np": np, "torch": __import__("pellucid")}
+        names = {"x": to_pellucid(x), "z": to_pellucid(z), "np": np, "torch": pellucid}
         try:
             exec(text, {"x": x, "z": z, "np": np, "torch": torch})
         except Exception as error:
@@ -204,3 +206,46 @@ def test_the_warnings_are_pytorchs() -> None:
             to_pellucid(x)[ours(index)]
         assert [w.category for w in said] == [UserWarning]
         assert said[0].filename == __file__
+
+
+PROGRAMS = {
+    "iadd": "y=x*1; y[0]+=w*2; (y*y).sum().backward()",
+    "iadd idx": "y=x*1; y[[0,1]]+=w*2; (y*y).sum().backward()",
+    "mask mul": "y=x*1; y[y>1]*=3; (y*y).sum().backward()",
+    "mask set": "y=x*1; y[y>1]=(y*w)[y>1]; (y*y).sum().backward()",
+    "set view of view": "y=x*1; z=y[1:]; z[0]=w; (y*y).sum().backward()",
+    "t set": "y=x*1; y.t()[0]=w[:2]; (y*y).sum().backward()",
+    "swap": "y=x*1; y[[0,1]]=y[[1,0]]; (y*w).sum().backward()",
+    "roll": "y=x*1; y[:,1:]=y[:,:-1]*w[:2]; (y*w).sum().backward()",
+    "zero": "y=x*1; y[0]=0; (y*w).sum().backward()",
+    "unbind": "a,b=x.unbind(); (a*b*w).sum().backward()",
+    "detach": "y=x*1; z=y.detach(); z[0]=5; (y*w).sum().backward()",
+    "saved": "y=x*1; z=y*w; y[0]=5.; z.sum().backward()",
+    "inplace on leaf": "x[0]=1",
+    "chunk": "a,b=(x*1).chunk(2); (a@b.t()).sum().backward()",
+    "unfold": "(x.unfold(1,2,1)**2).sum().backward()",
+    "expand": "(x[:1].expand(4,3)*w).sum().backward()",
+    "diag": "y=x*1; y.diagonal()[...]=w[:2]; (y*y).sum().backward()",
+    "setitem tracked scalar": "y=torch.zeros(3); y[1]=w.sum(); (y*w).sum().backward()",
+    "none": "y=x*1; y[None,0]=w; (y*y).sum().backward()",
+    "double index": "y=x*1; y[0][1]=w.sum(); (y*y).sum().backward()",
+    "real": "z=torch.view_as_complex(torch.stack([x,x*2],-1)); z.imag[0]=w; (z.real*z.imag).sum().backward()",
+    "fill tracked": "y=x*1; y[0,1]=w[0]; y[1]=2; (y*y).sum().backward()",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_gradients_of_programs(name: str) -> None:
+    """What is written in place, through views and by index, has PyTorch's gradients or its class of error."""
+    found: list[Any] = []
+    for library in (torch, pellucid):
+        x, w = torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.tensor([0.5, 1.5, -2.0])
+        if library is pellucid:
+            x, w = to_pellucid(x), to_pellucid(w)
+        x.requires_grad = w.requires_grad = True
+        try:
+            exec(PROGRAMS[name], {"torch": library, "x": x, "w": w})
+            found.append([None if t.grad is None else t.grad.tolist() for t in (x, w)])
+        except RuntimeError as error:
+            found.append(type(error))
+    assert found[0] == found[1]

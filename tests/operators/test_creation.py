@@ -169,3 +169,14 @@ def test_no_gpu_here() -> None:
         torch.zeros(2, device="cuda")
     with pytest.raises(AssertionError, match="no GPU is usable"):
         torch.zeros(2).to("cuda:1")
+
+
+def test_plans_follow_the_default_dtype() -> None:
+    whole = torch.ones(2, dtype=torch.int64)
+    assert (whole / 2).dtype is torch.float32
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert (whole / 2).dtype is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (whole / 2).dtype is torch.float32

@@ -4,6 +4,7 @@ from pellucid.nn.modules.activation import CELU as CELU
 from pellucid.nn.modules.activation import ELU as ELU
 from pellucid.nn.modules.activation import GELU as GELU
 from pellucid.nn.modules.activation import GLU as GLU
+from pellucid.nn.modules.activation import SELU as SELU
 from pellucid.nn.modules.activation import Hardshrink as Hardshrink
 from pellucid.nn.modules.activation import Hardsigmoid as Hardsigmoid
 from pellucid.nn.modules.activation import Hardswish as Hardswish
@@ -15,9 +16,8 @@ from pellucid.nn.modules.activation import Mish as Mish
 from pellucid.nn.modules.activation import PReLU as PReLU
 from pellucid.nn.modules.activation import ReLU as ReLU
 from pellucid.nn.modules.activation import ReLU6 as ReLU6
-from pellucid.nn.modules.activation import SELU as SELU
-from pellucid.nn.modules.activation import SiLU as SiLU
 from pellucid.nn.modules.activation import Sigmoid as Sigmoid
+from pellucid.nn.modules.activation import SiLU as SiLU
 from pellucid.nn.modules.activation import Softmax as Softmax
 from pellucid.nn.modules.activation import Softmax2d as Softmax2d
 from pellucid.nn.modules.activation import Softmin as Softmin
@@ -62,8 +62,8 @@ from pellucid.nn.modules.loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from pellucid.nn.modules.loss import HuberLoss as HuberLoss
 from pellucid.nn.modules.loss import KLDivLoss as KLDivLoss
 from pellucid.nn.modules.loss import L1Loss as L1Loss
-from pellucid.nn.modules.loss import MSELoss as MSELoss
 from pellucid.nn.modules.loss import MarginRankingLoss as MarginRankingLoss
+from pellucid.nn.modules.loss import MSELoss as MSELoss
 from pellucid.nn.modules.loss import MultiLabelMarginLoss as MultiLabelMarginLoss
 from pellucid.nn.modules.loss import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from pellucid.nn.modules.loss import MultiMarginLoss as MultiMarginLoss

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.nn import functional as F
+from pellucid.nn.modules.distance import PairwiseDistance
 from pellucid.nn.modules.module import Module
 from pellucid.operators.losses import wanted_reduction
 from pellucid.tensor import Tensor
@@ -281,7 +282,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         super().__init__(reduction=reduction)
         if margin <= 0:
             raise ValueError(f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin} instead")
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:  # type: ignore[override]

@@ -8,7 +8,12 @@ from itertools import accumulate
 from math import floor
 from typing import Any, Generic, TypeVar
 
-from pellucid.tensor import Tensor
+import numpy as np
+
+from pellucid.dtypes import int64
+from pellucid.operators.indexing import index_select
+from pellucid.operators.random_creation import randperm
+from pellucid.tensor import Tensor, tensor_on
 
 T = TypeVar("T", covariant=True)
 
@@ -82,14 +87,24 @@ class Subset(Dataset[T]):
         return len(self.indices)
 
 
+def whole_batch(dataset: Any, numbers: Any) -> list[Tensor] | None:
+    """What collating ``dataset[i] for i in numbers`` gives, picked at once; None where it has to be done one by one."""
+    while type(dataset) is Subset and type(numbers) is list:
+        numbers, dataset = [dataset.indices[i] for i in numbers], dataset.dataset
+    if type(dataset) is not TensorDataset or type(numbers) is not list or {*map(type, numbers)} != {int}:
+        return None
+    if min(numbers) < 0:
+        return None
+    index = tensor_on(np.array(numbers, np.int64), int64)
+    return [index_select(t, 0, index) for t in dataset.tensors]
+
+
 def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator: Any = None) -> list[Subset[T]]:
     """Disjoint random subsets of the given lengths, or fractions that add up to 1.
 
     Raises:
         ValueError: the lengths do not add up to the size of the data set.
     """
-    from pellucid.operators.random_creation import randperm
-
     n = len(dataset)  # type: ignore[arg-type]
     if abs(sum(lengths) - 1) < 1e-9 and sum(lengths) <= 1.0 + 1e-9 and any(isinstance(x, float) for x in lengths):
         counts = [floor(n * x) for x in lengths]

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from pellucid.utils.data.collate import default_collate, default_convert
-from pellucid.utils.data.dataset import IterableDataset
+from pellucid.utils.data.dataset import IterableDataset, whole_batch
 from pellucid.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, drawn_seed
 
 
@@ -89,6 +89,10 @@ class DataLoader:
     def _fetch(self, numbers: Any) -> Any:
         if self.batch_sampler is None:
             return self.collate_fn(self.dataset[numbers])
+        if self.collate_fn is default_collate:
+            batch = whole_batch(self.dataset, numbers)
+            if batch is not None:
+                return batch
         many = getattr(self.dataset, "__getitems__", None)
         return self.collate_fn(many(numbers) if many else [self.dataset[i] for i in numbers])
 

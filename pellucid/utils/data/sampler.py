@@ -6,6 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 from pellucid.dtypes import float64, int64
+from pellucid.operators.creation import empty
+from pellucid.operators.generators import Generator
+from pellucid.operators.literals import as_tensor
+from pellucid.operators.random_creation import randint, randperm
+from pellucid.operators.random_fills import multinomial
 
 
 class Sampler:
@@ -33,8 +38,6 @@ class SequentialSampler(Sampler):
 
 def drawn_seed(generator: Any = None) -> int:
     """A seed from the generator (the default one, if None): one 64-bit draw."""
-    from pellucid.operators.creation import empty
-
     return int(empty((), dtype=int64).random_(generator=generator).item())
 
 
@@ -42,8 +45,6 @@ def _own_generator(generator: Any) -> Any:
     """The given generator, or a new one with a drawn seed."""
     if generator is not None:
         return generator
-    from pellucid.operators.generators import Generator
-
     own = Generator()
     own.manual_seed(drawn_seed())
     return own
@@ -67,8 +68,6 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        from pellucid.operators.random_creation import randint, randperm
-
         n, generator = len(self.data_source), _own_generator(self.generator)
         if self.replacement:
             for start in range(0, self.num_samples, 32):
@@ -90,8 +89,6 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        from pellucid.operators.random_creation import randperm
-
         for i in randperm(len(self.indices), generator=self.generator).tolist():
             yield self.indices[i]
 
@@ -103,14 +100,10 @@ class WeightedRandomSampler(Sampler):
     """Sample numbers drawn with the given weights."""
 
     def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None) -> None:
-        from pellucid.operators.literals import as_tensor
-
         self.weights = as_tensor(weights, dtype=float64)
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        from pellucid.operators.random_fills import multinomial
-
         return iter(multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator).tolist())
 
     def __len__(self) -> int:
