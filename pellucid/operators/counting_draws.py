@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.layout import broadcast_shapes, dense, like
+from pellucid.layout import broadcast_shapes, dense
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import public
 from pellucid.operators.generators import Generator, stream_of
 from pellucid.operators.random_fills import recorded
-from pellucid.runtime.random_arithmetic import memory_order
 from pellucid.runtime.random_streams import Generator as Stream
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
@@ -126,11 +125,8 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     if means.size and float(means.min()) < 0:
         raise RuntimeError(f"poisson(): invalid Poisson rate, expected rate to be non-negative, but got {means.min()}")
     uniform = _uniforms(stream_of("poisson", generator))
-    made = empty_like_layout(like(layout))
-    cells = array_of(made)
-    order = memory_order(cells)
-    counts = [poisson_count(float(m), uniform) for m in means.transpose(order).reshape(-1)]
-    cells.transpose(order).reshape(-1)[...] = counts  # dense, so this is a view
+    made = empty_like_layout(dense(layout.shape, layout.dtype))
+    array_of(made).reshape(-1)[...] = [poisson_count(float(m), uniform) for m in means.reshape(-1)]
     return recorded("PoissonBackward0", made, input)
 
 

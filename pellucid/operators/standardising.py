@@ -116,15 +116,13 @@ class Standard:
         w = walk.element(grad.dtype).cast(inner)
         if self.weight is not None:
             w = w * self.affine(self.weight, 4)
-        along = Fold(folding("sum", inner), (w * h,), 0)
-        value = w - h * (along.states[0] / n)
-        stages = [along]
+        elements = (w * h, w) if self.centred else (w * h,)
+        fold = Fold(sums(len(elements), inner), elements, 0)
+        value = w - h * (fold.states[0] / n)
         if self.centred:
-            level = Fold(folding("sum", inner), (w,), 1)
-            stages.append(level)
-            value = value - level.states[0] / n
+            value = value - fold.states[1] / n
         output = Output((value * scale).cast(self.x.dtype), True, places(walk.coords))
-        return Formula(f"{self.name}_backward", walk.rank, (output,), walk.row, tuple(stages))
+        return Formula(f"{self.name}_backward", walk.rank, (output,), walk.row, (fold,))
 
     def standardised(self, walk: Walk) -> tuple[Expr, Expr]:
         """(x - mean) scale and scale, from operands 1, 2 and 3."""

@@ -82,7 +82,7 @@ def test_fixed_list(values: Any, name: str) -> None:
     check(torch.tensor(values, dtype=getattr(torch, name)))
 
 
-@pytest.mark.parametrize("name", FLOATS + COMPLEX + INTEGERS + ["bool"])
+@pytest.mark.parametrize("name", [*FLOATS, *COMPLEX, *INTEGERS, "bool"])
 @pytest.mark.parametrize(
     "shape",
     [

@@ -2,9 +2,11 @@
 
 from pellucid.utils.data.collate import default_collate as default_collate
 from pellucid.utils.data.collate import default_convert as default_convert
+from pellucid.utils.data.dataset import ChainDataset as ChainDataset
 from pellucid.utils.data.dataset import ConcatDataset as ConcatDataset
 from pellucid.utils.data.dataset import Dataset as Dataset
 from pellucid.utils.data.dataset import IterableDataset as IterableDataset
+from pellucid.utils.data.dataset import StackDataset as StackDataset
 from pellucid.utils.data.dataset import Subset as Subset
 from pellucid.utils.data.dataset import TensorDataset as TensorDataset
 from pellucid.utils.data.dataset import random_split as random_split
@@ -15,3 +17,11 @@ from pellucid.utils.data.sampler import Sampler as Sampler
 from pellucid.utils.data.sampler import SequentialSampler as SequentialSampler
 from pellucid.utils.data.sampler import SubsetRandomSampler as SubsetRandomSampler
 from pellucid.utils.data.sampler import WeightedRandomSampler as WeightedRandomSampler
+
+
+def get_worker_info() -> None:
+    """None: samples are read by threads of the main process, never by worker processes."""
+
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(f"torch.utils.data.{name} is missing from Pellucid", name=name)

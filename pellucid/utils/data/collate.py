@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,12 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, str | bytes):
         return batch
     if isinstance(first, Mapping):
-        return {k: default_collate([b[k] for b in batch]) for k in first}
+        members = {k: default_collate([b[k] for b in batch]) for k in first}
+        if not isinstance(first, MutableMapping) or type(first) is dict:
+            return members
+        same = copy(first)
+        same.update(members)
+        return same
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*(default_collate(members) for members in zip(*batch, strict=True)))
     if isinstance(first, Sequence):

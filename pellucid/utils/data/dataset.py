@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from math import floor
+from math import floor, isclose
 from typing import Any, Generic, TypeVar
+from warnings import warn
 
 import numpy as np
 
@@ -72,6 +73,47 @@ class ConcatDataset(Dataset[T]):
         return self.datasets[k][index - (self.cumulative_sizes[k - 1] if k else 0)]
 
 
+class ChainDataset(IterableDataset[T]):
+    """Iterable data sets one after the other."""
+
+    def __init__(self, datasets: Iterable[Dataset[T]]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[T]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError("ChainDataset only supports IterableDataset")
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)  # type: ignore[arg-type]
+
+
+class StackDataset(Dataset[Any]):
+    """Sample i is sample i of every data set, as a tuple or, for data sets given by name, as a dictionary.
+
+    Raises:
+        ValueError: no data sets, by position and by name, or of different sizes.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input")
+        self.datasets: Any = args or kwargs
+        sizes = {len(d) for d in args or kwargs.values()}
+        if len(sizes) > 1:
+            raise ValueError(f"Size mismatch between datasets: {sorted(sizes)}")
+        self._length = sizes.pop()
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self._length
+
+
 class Subset(Dataset[T]):
     """The samples of a data set at ``indices``."""
 
@@ -106,10 +148,16 @@ def random_split(dataset: Dataset[T], lengths: Sequence[int | float], generator:
         ValueError: the lengths do not add up to the size of the data set.
     """
     n = len(dataset)  # type: ignore[arg-type]
-    if abs(sum(lengths) - 1) < 1e-9 and sum(lengths) <= 1.0 + 1e-9 and any(isinstance(x, float) for x in lengths):
+    if isclose(sum(lengths), 1) and sum(lengths) <= 1:
+        for i, share in enumerate(lengths):
+            if not 0 <= share <= 1:
+                raise ValueError(f"Fraction at index {i} is not between 0 and 1")
         counts = [floor(n * x) for x in lengths]
         for i in range(n - sum(counts)):
             counts[i % len(counts)] += 1
+        for i, count in enumerate(counts):
+            if count == 0:
+                warn(f"Length of split at index {i} is 0. This might result in an empty dataset.", stacklevel=2)
     else:
         counts = [int(x) for x in lengths]
     if sum(counts) != n:
