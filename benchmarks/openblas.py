@@ -25,7 +25,8 @@ def square_product(n: int, threads: int) -> dict[str, Any]:
     a, b = (generator.standard_normal((n, n), dtype=np.float32) for _ in range(2))
     out = np.empty((n, n), dtype=np.float32)
     size, one, zero = ctypes.c_int(n), ctypes.c_float(1), ctypes.c_float(0)
-    left, right, result = (ctypes.c_void_p(matrix.ctypes.data) for matrix in (a, b, out))
+    pointer = ctypes.POINTER(ctypes.c_float)
+    left, right, result = (matrix.ctypes.data_as(pointer) for matrix in (a, b, out))  # keep the arrays alive
     sgemm = library.scipy_cblas_sgemm
 
     def call() -> None:
@@ -34,4 +35,4 @@ def square_product(n: int, threads: int) -> dict[str, Any]:
             one, left, size, right, size, zero, result, size,
         )  # fmt: skip
 
-    return {"sgemm": call, "kept_alive": (a, b, out)}
+    return {"sgemm": call, "a": a, "b": b, "out": out}

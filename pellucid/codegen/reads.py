@@ -87,6 +87,8 @@ class MemoryReads:
             self._flag_outside(inside)
         if moving is None and self.width > 1 and step == str(e.dtype.itemsize):
             value = self._load_run(address, e.dtype, allowed)
+        elif moving is not None and self.width > 1 and step == str(e.dtype.itemsize) and not e.dtype.is_complex:
+            value = self._load_together(address, moving, step, e.dtype, allowed)
         else:
             value = self._load_lanes(address, moving, step, e.dtype, allowed)
         if mode == "filled":
@@ -201,6 +203,26 @@ class MemoryReads:
             lanes = self.w.let(f"add {whole} {lanes}, {moving}")
         pointers = self.w.let(f"inttoptr {whole} {lanes} to {vector('ptr', self.width)}")
         return self.from_memory(self._gather(pointers, type_, dtype.itemsize, allowed), dtype)
+
+    def _load_together(self, address: str, moving: str, step: str, dtype: DType, allowed: str | None) -> str:
+        """Lane by lane, but in one piece if all lanes move by the same: indexes are often repeated along rows."""
+        whole, type_ = vector("i64", self.width), self.type_of(dtype)
+        first = self.w.let(f"extractelement {whole} {moving}, i64 0")
+        differs = self.w.let(f"icmp ne {whole} {moving}, {self.splat(first, 'i64')}")
+        if allowed is not None:
+            differs = self.w.let(f"and {vector('i1', self.width)} {differs}, {allowed}")
+        slot = self.w.slot(type_)
+
+        def keep(value: Value) -> None:
+            assert isinstance(value, str)
+            self.w.write(type_, value, slot)
+
+        apart = self.any(differs)
+        with self.w.when(apart):
+            keep(self._load_lanes(address, moving, step, dtype, allowed))
+        with self.w.when(self.w.let(f"xor i1 {apart}, true")):
+            keep(self._load_run(self.w.let(f"add i64 {address}, {first}"), dtype, allowed))
+        return self.w.read(type_, slot)
 
     def read_run(self, address: str, dtype: DType) -> Value:
         """Neighbouring cells from ``address`` on, as the mask allows."""

@@ -383,11 +383,14 @@ class _Order:
 
     def _streams(self, slots: list[Slot], lane: int, sizes: list[int]) -> bool:
         """Whether every vector written is whole and aligned: dense results, rows that are multiples of 64 bytes."""
-        if isinstance(self.formula, Scatter) or self._folds():
+        if isinstance(self.formula, Scatter) or (self._folds() and not self.along_row):
             return False
-        whole = all(s.pattern[lane] == "c" for s in slots[: self.n_out])
-        rows = all(sizes[lane] * s.dtype.itemsize % 64 == 0 for s in slots[: self.n_out])
-        return whole and (rows or len(sizes) == 1) and not any(s.dtype.is_complex for s in slots[: self.n_out])
+        written = slots[: self.n_out]
+        if self._folds():  # one value per row is written as usual
+            written = [s for s, o in zip(written, self.formula.outputs, strict=True) if o.over_row]
+        whole = all(s.pattern[lane] == "c" for s in written)
+        rows = all(sizes[lane] * s.dtype.itemsize % 64 == 0 for s in written)
+        return whole and (rows or len(sizes) == 1) and not any(s.dtype.is_complex for s in written)
 
     def _rewritten(
         self, new_axis: dict[int, int], names: dict[ParamName, int], original: tuple[int, ...]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pellucid.autograd import inplace
 from pellucid.dtypes import DType, can_cast
 from pellucid.errors import shape_text
-from pellucid.layout import Layout, overlaps_itself, span
+from pellucid.layout import Layout, is_dense, overlaps_itself, span
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
@@ -125,6 +125,9 @@ def require_writable(operator: str, x: Tensor, operands: tuple[Any, ...]) -> Non
 
 
 def _partly_overlap(x: Tensor, y: Tensor) -> bool:
+    """Whether two blocks of memory overlap without being the same; parts with holes may lie between each other."""
+    if not (is_dense(x.layout) and is_dense(y.layout)):
+        return False
     if x.ptr == y.ptr and x.layout.strides == y.layout.strides and x.layout.shape == y.layout.shape:
         return False
     (a, b), (c, d) = (span(t.layout) for t in (x, y))

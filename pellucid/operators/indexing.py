@@ -10,6 +10,7 @@ Each index is checked in the kernel; the gradient is the transpose, a scatter th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from ctypes import c_bool
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NoReturn
@@ -18,11 +19,11 @@ import numpy as np
 
 from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.graph import Node, recorder
-from pellucid.dtypes import bool_, int32, int64, uint8
+from pellucid.dtypes import bool_, int32, int64
 from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, axis, const, given, load, select
 from pellucid.formula.formula import Fold, Formula, Output, folding
-from pellucid.layout import Layout, broadcast_shapes, dense, layout_of
+from pellucid.layout import Layout, broadcast_shapes, dense
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import both, deliver, require_writable, wrap_dim
 from pellucid.plan import Plan, PlanTable, kernel_plan
@@ -104,17 +105,19 @@ class Bounds:
             return self._check_one
         apart = [(n, s) for n, s in zip(index.shape, index.strides, strict=True) if s != 0]
         seen = index.with_strides([n for n, _ in apart], [s for _, s in apart])
-        # One byte, the index's own first one, stands for every cell that it may name.
-        stand_in = layout_of((self.size,), (0,), uint8)
-        value = load(1, index.dtype, tuple(axis(k) for k in range(seen.ndim))).cast(int64)
-        value = from_front(value) if self.from_end else value
-        fold = Fold(folding("any", bool_), (load(0, uint8, (value,)).cast(bool_),), 0)
+        value = load(0, index.dtype, tuple(axis(k) for k in range(seen.ndim))).cast(int64)
+        outside = (value < given("low")) | (value >= given("size"))
+        fold = Fold(folding("any", bool_), (outside,), 0)
         formula = Formula("index_check", 0, (Output(fold.states[0]),), seen.ndim, (fold,))
-        look = kernel_plan(
-            formula, (stand_in, seen), tuple(seen.shape), [dense((), bool_)],
-            fail=lambda status, _, own: self.complain(own), given={"size": self.size},
-        )  # fmt: skip
-        return lambda own: look(own, own)
+        numbers: dict[str, int | float] = {"low": self.low, "size": self.size}
+        look = kernel_plan(formula, (seen,), tuple(seen.shape), [dense((), bool_)], given=numbers)
+
+        def check(own: Tensor) -> None:
+            found = look(own)
+            if c_bool.from_address(found.ptr):
+                self.complain(own)
+
+        return check
 
     def _check_one(self, index: Tensor) -> None:
         if self.size == 0 or not self.low <= int(array_of(index)[()]) < self.size:

@@ -386,7 +386,7 @@ def _strided_gradient(g: Tensor, x: Layout, result: Layout, offset: int) -> Tens
         # Cells of x that share memory share its gradient.
         one = ones(dense(x.shape, x.dtype))
         readers = _into_memory[one.layout, x.strides, -start, end - start](one)
-        grad = grad / strided(readers, x, here)  # type: ignore[operator]
+        grad = grad / strided(readers, x, here)
     return grad
 
 
