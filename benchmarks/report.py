@@ -105,12 +105,13 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def write_json(path: Path, results: list[Result], threads: int) -> None:
+def write_json(path: Path, results: list[Result], threads: int, load: float) -> None:
     """Write the results and the machine they were measured on."""
     versions = {name: _version(name) for name in ("pellucid", "torch", "numpy", "llvmlite")}
     document = {
         "processor": _processor(),
         "threads": threads,
+        "load_at_start": load,
         "python": sys.version.split()[0],
         "versions": versions,
         "rows": [asdict(result) for result in results],

@@ -1,6 +1,7 @@
 """Measure Pellucid beside PyTorch: `python -m benchmarks.run [--only PATTERN] [--json FILE]`."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from benchmarks.report import Result, print_table, write_json
 from benchmarks.worker import WorkerError, Workers
 from benchmarks.workloads import all_workloads
 
+BUSY = 0.5  # other work on the machine, in processes, that spoils the figures
 PLAIN_WIDTH = 110  # columns of the table where the output is no terminal
 Job = tuple[str, str, Callable[[], Result]]  # group, name, what measures it
 
@@ -84,6 +86,7 @@ def main() -> None:
         for group, name, _ in jobs:
             console.print(f"{group}: {name}", highlight=False)
         return
+    load = os.getloadavg()[0]
     results = []
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
@@ -94,8 +97,13 @@ def main() -> None:
             progress.advance(bar)
     workers.stop()
     print_table(console, results)
+    if load > BUSY:
+        console.print(
+            f"[bold red]the machine was busy[/] (load {load:.1f} at the start): these figures say little;"
+            " PyTorch in particular slows down many times where threads wait for a core"
+        )
     if arguments.json:
-        write_json(arguments.json, results, arguments.threads)
+        write_json(arguments.json, results, arguments.threads, load)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ globals().update(_PUBLIC)
 
 def __getattr__(name: str) -> _Any:
     """Submodules are loaded when they are first named; what is in none of them is missing."""
+    if name in ("save", "load"):
+        return getattr(_import_module("pellucid.serialization"), name)
     if not name.startswith("_") and _find_spec(f"pellucid.{name}") is not None:
         return _import_module(f"pellucid.{name}")
     raise AttributeError(f"torch.{name} is missing from Pellucid {__version__}", name=name)

@@ -8,7 +8,7 @@ found. What is kept is a builtin function that takes the operands and gives the 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
@@ -65,7 +65,7 @@ def kernel_plan(
     fail: Fail | None = None,
     in_place: bool = False,
     stream: bool = False,
-    given: dict[str, int | float] | None = None,
+    given: Mapping[str, int | float] | None = None,
 ) -> Plan:
     """The builtin that runs ``formula`` over axes of ``sizes``.
 
@@ -88,7 +88,7 @@ def _schedule(
     results: Sequence[Layout],
     fresh: bool,
     split: int,
-    given: dict[str, int | float] | None,
+    given: Mapping[str, int | float] | None,
 ) -> Schedule:
     return schedule(
         formula,
@@ -164,7 +164,7 @@ def _split_plan(
     length: int,
     record: Callable[..., Any] | None,
     fail: Fail | None,
-    given: dict[str, int | float] | None,
+    given: Mapping[str, int | float] | None,
 ) -> Plan:
     """Fold parts of the row first, then the parts."""
     (stage,) = formula.stages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ def differentiable_plan(
     results: Sequence[Layout],
     *,
     fail: Fail | None = None,
-    given: dict[str, int | float] | None = None,
+    given: Mapping[str, int | float] | None = None,
     name: str | None = None,
 ) -> Plan:
     """A plan whose calls are recorded, if its first result can have a gradient. ``name``: as in ``grad_fn``."""
@@ -45,7 +45,7 @@ def _scatter_plan(
     result: Layout,
     record: Callable[..., None] | None,
     fail: Fail | None,
-    given: dict[str, int | float] | None,
+    given: Mapping[str, int | float] | None,
 ) -> Plan:
     """Zeros, then the scatter into them."""
     scatter = kernel_plan(formula, operands, sizes, [result], fail=fail, in_place=True, given=given)
@@ -137,7 +137,7 @@ class DerivedRule:
         formula: Formula | Scatter,
         operands: tuple[Operand, ...],
         sizes: tuple[int, ...],
-        given: dict[str, int | float] | None,
+        given: Mapping[str, int | float] | None,
         name: str | None,
     ) -> None:
         self.formula, self.operands, self.sizes, self.given = formula, operands, sizes, given

@@ -7,8 +7,7 @@ from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.graph import Edge, Node, Pattern, node_of
-from pellucid.dtypes import int64
-from pellucid.formula.expr import axis, const, load
+from pellucid.formula.expr import axis, given, load
 from pellucid.formula.formula import Scatter, folding
 from pellucid.layout import Layout, dense, span
 from pellucid.plan import Plan, PlanTable
@@ -83,12 +82,12 @@ def _gathered(g: Any, source: Layout, layout: Layout, offset: int) -> Any:
 
 
 def _placing_plan(g: Layout, layout: Layout, first: int, block: Layout) -> Plan:
-    at = const(first, int64)
-    for d, stride in enumerate(layout.strides):
-        at = at + axis(d) * stride
+    at, numbers = given("first"), {"first": first, **{f"stride{d}": s for d, s in enumerate(layout.strides)}}
+    for d in range(layout.ndim):
+        at = at + axis(d) * given(f"stride{d}")
     coords = tuple(axis(d) for d in range(layout.ndim))
     scatter = Scatter("as_strided_backward", layout.ndim, (at,), load(0, g.dtype, coords), folding("sum", g.dtype))
-    return differentiable_plan(scatter, [g], tuple(layout.shape), [block])
+    return differentiable_plan(scatter, [g], tuple(layout.shape), [block], given=numbers)
 
 
 _placings = PlanTable(_placing_plan)

@@ -14,7 +14,7 @@ from pellucid.codegen.emit import Emitter
 from pellucid.codegen.ir import Writer, memory_type, suffix, vector
 from pellucid.codegen.place import KernelPlace
 from pellucid.codegen.reads import Value
-from pellucid.codegen.schedule import TILE, Nest
+from pellucid.codegen.schedule import TILE, Nest, Slot
 from pellucid.dtypes import DType, bool_
 from pellucid.formula.expr import Expr, walk
 from pellucid.formula.formula import Formula
@@ -34,8 +34,9 @@ class CpuKernel(KernelPlace):
         self.status = self.writer.slot("i64", "0")
 
     def _lanes(self, vector_bytes: int) -> tuple[int, int]:
-        """Lanes by the widest element in memory; fewer vectors at a time the longer the expression is."""
-        widest = max(s.dtype.to_real().itemsize for s in self.nest.slots)
+        """Lanes by the widest element that differs between them; fewer vectors at a time the longer the expression
+        is."""
+        widest = max(s.dtype.to_real().itemsize for s in self._varying_slots() or self.nest.slots)
         memo: dict[Expr, Expr] = {}
         nodes = sum(1 for _ in walk(*(expand_all(e, memo) for e in self.nest.formula.expressions())))
         unroll = 4 if nodes < 32 else 2 if nodes < 160 else 1
@@ -43,6 +44,12 @@ class CpuKernel(KernelPlace):
         if self._scans_scattered():
             return 1, unroll
         return min(width, TILE) if self.nest.tile >= 0 else width, unroll
+
+    def _varying_slots(self) -> list[Slot]:
+        """Slots whose cells may differ between lanes: an index that is the same for a whole row is not one."""
+        formula, lane = self.nest.formula, self.nest.lane
+        computed = {e.data[0] for e in walk(*formula.expressions()) if e.op == "access" and e.args}
+        return [s for i, s in enumerate(self.nest.slots) if s.pattern[lane] != "0" or i in computed]
 
     def _scans_scattered(self) -> bool:
         """A scan whose lanes would be written far apart: a few rows at a time, cell by cell, are faster."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pellucid.codegen.cpu import BLOCK, CpuKernel, block_loop
 from pellucid.codegen.emit import Emitter
 from pellucid.codegen.ir import register_type, vector
 from pellucid.codegen.place import Accumulator, merge
 from pellucid.codegen.reads import Value
+from pellucid.codegen.reuse import reused
 from pellucid.dtypes import DType
-from pellucid.formula.expr import Expr, Number, const
+from pellucid.formula.expr import Expr, Number, const, node, rewrite
 from pellucid.formula.formula import Fold, Formula, Output, Reducer
 
 
@@ -17,6 +20,11 @@ class RowLoops:
 
     def __init__(self, kernel: CpuKernel, formula: Formula) -> None:
         self.k, self.formula, self.w = kernel, formula, kernel.writer
+        found = reused(formula)
+        self.reuse = found if found and self._is_dense(found.output) and not kernel.nest.nontemporal else None
+
+    def _is_dense(self, slot: int) -> bool:
+        return self.k.nest.slots[slot].pattern[self.k.nest.lane] == "c"
 
     def write_rows(self) -> None:
         k, w = self.k, self.w
@@ -39,9 +47,17 @@ class RowLoops:
         for i, output in enumerate(self.formula.outputs):
             if not output.over_row:
                 k.store(i, row.value(output.value), row)
-        over_row = [(i, o) for i, o in enumerate(self.formula.outputs) if o.over_row]
+        over_row = [(i, self._again(o)) for i, o in enumerate(self.formula.outputs) if o.over_row]
         if over_row:
             self.write_cells(over_row, row)
+
+    def _again(self, output: Output) -> Output:
+        """The result with what the last fold left in its memory read from there."""
+        if self.reuse is None:
+            return output
+        k, _, element = self.reuse
+        left_there = node("access", (), element.dtype, (k, k, "aligned", None))
+        return replace(output, value=rewrite(output.value, lambda e: left_there if e is element else None))
 
     def inner(self, row: Emitter) -> Emitter:
         """A one-lane emitter in front of the lane loop that starts from what the row knows."""
@@ -78,6 +94,8 @@ class RowLoops:
         emitters = self.k.emitters(count, mask, outer)
         values = [[e.value(x) for x in stage.elements] for e in emitters]
         for emitter, part, own in zip(emitters, parts[:count], values, strict=True):
+            if self.reuse is not None and stage is self.formula.stages[-1]:
+                self.k.store(self.reuse.output, own[self.reuse.element], emitter)
             if mask is not None:
                 own = [self.masked(emitter, x, i) for x, i in zip(own, stage.reducer.identity, strict=True)]
             part.merge(own)

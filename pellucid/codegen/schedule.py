@@ -11,9 +11,11 @@ strides themselves are parameters, so a nest is shared between shapes.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
+from pellucid.codegen.reuse import reused
 from pellucid.dtypes import DType, int64
 from pellucid.formula.expr import Expr, axis, const, node, rewrite, walk
 from pellucid.formula.formula import Formula, Output, Scatter
@@ -118,7 +120,7 @@ def schedule(
     cache_bytes: int,
     nontemporal: bool = True,
     split: int = 0,
-    given: dict[str, int | float] | None = None,
+    given: Mapping[str, int | float] | None = None,
 ) -> Schedule:
     """Choose the loops. ``split`` > 0 cuts the row into that many cells per part; outputs then have a leading
     dimension of parts, which is axis 0 of the formula."""
@@ -146,7 +148,7 @@ class _Order:
         self.outer_order, self.row_order = list(range(self.rank)), list(range(self.rank, len(sizes)))
         self.replaced: dict[Expr, Expr] = {}
         self.split = False
-        self.given: dict[str, int | float] = {}
+        self.given: Mapping[str, int | float] = {}
         self.along_row = False
 
     def _write(self, k: int, layout: Layout) -> _Access:
@@ -383,7 +385,7 @@ class _Order:
 
     def _streams(self, slots: list[Slot], lane: int, sizes: list[int]) -> bool:
         """Whether every vector written is whole and aligned: dense results, rows that are multiples of 64 bytes."""
-        if isinstance(self.formula, Scatter) or (self._folds() and not self.along_row):
+        if isinstance(self.formula, Scatter) or (self._folds() and not self.along_row) or reused(self.formula):
             return False
         written = slots[: self.n_out]
         if self._folds():  # one value per row is written as usual

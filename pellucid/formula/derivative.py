@@ -99,6 +99,9 @@ DERIVATIVES: dict[str, Callable[[Expr], Expr]] = {
     "acosh": lambda a: unary("rsqrt", a - 1.0) * unary("rsqrt", a + 1.0),
     "erf": lambda a: unary("exp", -(a * a)) * (2.0 / sqrt(pi)),
     "erfc": lambda a: unary("exp", -(a * a)) * (-2.0 / sqrt(pi)),
+    "erfinv": lambda a: unary("exp", unary("erfinv", a) * unary("erfinv", a)) * (sqrt(pi) / 2.0),
+    "lgamma": lambda a: unary("digamma", a),
+    "digamma": lambda a: unary("trigamma", a),
     "sigmoid": lambda a: unary("sigmoid", a) * (1.0 - unary("sigmoid", a)),
     "rsqrt": lambda a: unary("rsqrt", a) * unary("rsqrt", a) * unary("rsqrt", a) * -0.5,
     "reciprocal": lambda a: -(unary("reciprocal", a) * unary("reciprocal", a)),
@@ -222,7 +225,7 @@ def pullback(
 
 
 # Their derivative is said by their result, which is what is kept (so the operand may be overwritten, as in relu_).
-RESULT_BASED = frozenset({"exp", "exp2", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal", "relu", "tan"})
+RESULT_BASED = frozenset({"exp", "exp2", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal", "relu", "tan", "erfinv"})
 
 
 def _from_result(value: Expr, formula: Formula) -> Expr:

@@ -11,7 +11,7 @@ scalar combined with a plain number keeps its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def to_python(
     formula: Formula | Scatter,
     sizes: Shape,
     shapes: Sequence[Shape | None],
-    given: dict[str, int | float] | None = None,
+    given: Mapping[str, int | float] | None = None,
 ) -> str:
     """The formula over axes of ``sizes`` as the source of a Python function of (results, operands)."""
     return _Printer(formula, sizes, shapes, given or {}).text()
@@ -89,7 +89,7 @@ def to_python(
 
 class _Printer:
     def __init__(
-        self, formula: Formula | Scatter, sizes: Shape, shapes: Sequence[Shape | None], given: dict[str, int | float]
+        self, formula: Formula | Scatter, sizes: Shape, shapes: Sequence[Shape | None], given: Mapping[str, int | float]
     ) -> None:
         self.formula, self.sizes, self.shapes, self.given = formula, sizes, shapes, given
         self.lines: list[str] = []
@@ -241,7 +241,7 @@ def run_loops(
     sizes: Shape,
     operands: Sequence[Any],
     results: Sequence[np.ndarray[Any, Any]],
-    given: dict[str, int | float] | None = None,
+    given: Mapping[str, int | float] | None = None,
 ) -> None:
     """Execute the printed loops on NumPy arrays (or Python numbers); ``results`` are written."""
     import ml_dtypes

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pellucid.dtypes import float64
 from pellucid.formula import complex as complex_numbers
 from pellucid.formula import elementary
 from pellucid.formula.expr import LEAVES, Expr, maximum, node
+from pellucid.formula.inverse_error import erfinv
+from pellucid.formula.trigamma import trigamma
 
+_IN_DOUBLE = {"erfinv": erfinv, "trigamma": trigamma}
 _NOT_COMPUTED = LEAVES | {"access", "param", "left", "right", "table"}
 
 
@@ -17,6 +21,8 @@ def expand(e: Expr) -> Expr:
         return complex_numbers.expand(e)
     if e.op == "relu":
         return maximum(e.args[0], 0)
+    if e.op in _IN_DOUBLE:
+        return _IN_DOUBLE[e.op](e.args[0].cast(float64)).cast(e.dtype)
     if e.op in elementary.ELEMENTARY:
         return elementary.expand(e)
     return e

@@ -4,11 +4,9 @@ from pellucid.nn import functional as functional
 from pellucid.nn import init as init
 from pellucid.nn import utils as utils
 from pellucid.nn.modules import *  # noqa: F403
-from pellucid.nn.modules import module as _module
+from pellucid.nn.modules.module import Module as Module
 from pellucid.nn.parameter import Buffer as Buffer
 from pellucid.nn.parameter import Parameter as Parameter
-
-Module = _module.Module
 
 
 def __getattr__(name: str) -> object:

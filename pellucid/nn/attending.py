@@ -68,7 +68,7 @@ def _projected(query: Any, key: Any, value: Any, weights: Any, biases: Any) -> t
     """Query, key and value through their linear layers; three equal inputs go through one product."""
     if not isinstance(weights, tuple):
         if query is key and key is value:
-            return tuple(linear(query, weights, biases).chunk(3, -1))  # type: ignore[attr-defined]
+            return tuple(linear(query, weights, biases).chunk(3, -1))
         weights = tuple(weights.chunk(3))
     offsets = (None,) * 3 if biases is None else biases.chunk(3)
     return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), weights, offsets, strict=True))  # type: ignore[return-value]

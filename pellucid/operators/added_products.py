@@ -160,8 +160,8 @@ def addbmm(
     if left.shape[0] != right.shape[0] or left.shape[2] != right.shape[1]:
         raise unfit("addbmm", left, right)
     long = left.shape[0] * left.shape[2]
-    rows: Any = batch1.transpose(0, 1).reshape(left.shape[1], long)  # type: ignore[attr-defined]
-    columns: Any = batch2.reshape(long, right.shape[2])  # type: ignore[attr-defined]
+    rows: Any = batch1.transpose(0, 1).reshape(left.shape[1], long)
+    columns: Any = batch2.reshape(long, right.shape[2])
     return deliver(_added("addbmm", input, rows, columns, beta, alpha), out, "addbmm")
 
 

@@ -125,7 +125,7 @@ def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """``out[...] = other[...] - alpha * input[...]``."""
     if isinstance(other, Tensor) and type(alpha) is int and alpha == 1:
-        return _rsub(require_tensor(input, "rsub"), other)  # type: ignore[no-any-return]
+        return _rsub(require_tensor(input, "rsub"), other)
     return sub(other, require_tensor(input, "rsub"), alpha=alpha)
 
 

@@ -179,7 +179,7 @@ def _product(a: Factor, b: Factor, needed: set[Label]) -> Factor:
     flat = [counts[0]] if batch else []
     first = x.permute([left.index(k) for k in (*batch, *rows, *summed)]).reshape([*flat, counts[1], counts[2]])
     second = y.permute([right.index(k) for k in (*batch, *summed, *columns)]).reshape([*flat, counts[2], counts[3]])
-    return matmul(first, second).reshape([size[k] for k in labels]), labels  # type: ignore[attr-defined]
+    return matmul(first, second).reshape([size[k] for k in labels]), labels
 
 
 @public
@@ -208,12 +208,12 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Tensor | None = None) -> Any:
     length = prod(a.shape[d] for d in first)
     left = a.permute(rows + first).reshape(prod(a.shape[d] for d in rows), length)
     right = b.permute(second + columns).reshape(length, prod(b.shape[d] for d in columns))
-    return deliver(matmul(left, right).reshape(shape), out, "tensordot")  # type: ignore[attr-defined]
+    return deliver(matmul(left, right).reshape(shape), out, "tensordot")
 
 
 def _contracted_dims(a: Any, b: Any, dims: Any) -> tuple[list[int], list[int]]:
     if isinstance(dims, Tensor):
-        dims = dims.tolist()  # type: ignore[attr-defined]
+        dims = dims.tolist()
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")

@@ -10,7 +10,7 @@ from pellucid.dtypes import DType, bfloat16, float16, float32, float64, int64
 from pellucid.errors import shape_text
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import both, wrap_dim
-from pellucid.operators.literals import from_cells
+from pellucid.operators.nested import from_cells
 from pellucid.operators.sorting import argsort
 from pellucid.tensor import Tensor, array_of
 

@@ -100,7 +100,7 @@ def _look_up(weight: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bo
             "embedding(): sparse gradients do not exist in Pellucid; leave sparse=True away, the dense gradient has the "
             "same values"
         )
-    return plan(weight, indices)  # type: ignore[no-any-return]
+    return plan(weight, indices)
 
 
 def _table_rows(

@@ -12,7 +12,7 @@ from pellucid.layout import broadcast_shapes, dense, layout_of
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import both
 from pellucid.operators.indexing import deliver_same, take
-from pellucid.operators.literals import from_cells
+from pellucid.operators.nested import from_cells
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 Array = np.ndarray[Any, Any]
@@ -54,8 +54,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     if out is not None:
         require_tensor("nonzero", out, "out")
     if as_tuple:
-        x: Any = input if input.layout.ndim else input.reshape(1)  # type: ignore[attr-defined]
-        return _coordinates(x).unbind(1)  # type: ignore[attr-defined]
+        x: Any = input if input.layout.ndim else input.reshape(1)
+        return _coordinates(x).unbind(1)
     result = _coordinates(input)
     return result if out is None else deliver_same(result, out, "nonzero", input)
 
@@ -81,7 +81,7 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1, out: Tenso
     rows = np.full((size, input.layout.ndim), fill_value, np.int64)
     rows[: len(found)] = found
     result = from_cells(rows, int64)
-    return result if out is None else deliver_same(result, out, "nonzero_static", input)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "nonzero_static", input)
 
 
 # -- what they hold ---------------------------------------------------------------------------------------------------
@@ -109,4 +109,4 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
             f"masked_select(): self and result must have the same scalar type, but got {x.layout.dtype} and {out.layout.dtype}"
         )
     result = take(x.expand(shape), places_of(m.expand(shape)))
-    return result if out is None else deliver_same(result, out, "masked_select", input, mask)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "masked_select", input, mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log as _log
 from math import pi
 from typing import Any
 
@@ -45,6 +46,40 @@ log1p = _elementary("log1p", "``log(1 + input)``, exact near 0.")
 sigmoid = _elementary("sigmoid", "``1 / (1 + exp(-input))``.")
 erf = _elementary("erf", "The error function.", REAL_ONLY)
 erfc = _elementary("erfc", "``1 - erf(input)``, exact for large inputs.", REAL_ONLY)
+
+erfinv = _elementary("erfinv", "The inverse of `erf`; infinite at -1 and 1, NaN beyond.", REAL_ONLY)
+lgamma = _elementary("lgamma", "The logarithm of ``|gamma(input)|``.", REAL_ONLY)
+digamma = _elementary("digamma", "The derivative of `lgamma`.", REAL_ONLY, "digamma")
+_trigamma = Pointwise("polygamma", lambda x: E.unary("trigamma", x), FLOAT, takes=REAL_ONLY)
+
+
+@public
+def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The derivative of order ``n`` of `digamma`; 0 and 1 are there.
+
+    Raises:
+        NotImplementedError: another order.
+    """
+    x = require_tensor(input, "polygamma")
+    if n not in (0, 1):
+        raise NotImplementedError(f"polygamma(n, x) is implemented for n = 0 and n = 1; got n = {n}")
+    return digamma(x, out=out) if n == 0 else _trigamma.deliver(out, x)  # type: ignore[no-any-return]
+
+
+method(lambda input, n: polygamma(n, input), "polygamma")
+
+
+@both
+def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm of the gamma function of dimension ``p``: ``p (p - 1) / 4 log(pi) + sum_j lgamma(input - j / 2)``."""
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    x = require_tensor(input, "mvlgamma")
+    total = lgamma(x)
+    for j in range(1, p):
+        total = total + lgamma(x - j / 2)
+    return deliver(total + p * (p - 1) / 4 * _log(pi), out, "mvlgamma")  # type: ignore[no-any-return]
+
 
 # -- trigonometry -----------------------------------------------------------------------------------------------------
 

@@ -86,4 +86,4 @@ def matrix_power(input: Any, n: int, *, out: Tensor | None = None) -> Any:
         if not n:
             break
         square = matmul(square, square)
-    return deliver(result.clone() if result is input else result, out, "matrix_power")  # type: ignore[union-attr]
+    return deliver(result.clone() if result is input else result, out, "matrix_power")

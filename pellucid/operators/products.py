@@ -151,8 +151,8 @@ def _gemm(
 def summed_plan(s: Layout, a: Layout, b: Layout, result: Layout, beta: complex, alpha: complex) -> Plan:
     """``beta S + alpha A B`` of floats or complex numbers, not recorded; takes the tensors in this order."""
     if result.dtype in HALVES:
-        wide = [dense(x.shape, float32) for x in (s, a, b, result)]
-        return _in_float32(summed_plan(*wide, beta, alpha), [s, a, b], wide, result)
+        w, x, y, z = wide = [dense(operand.shape, float32) for operand in (s, a, b, result)]
+        return _in_float32(summed_plan(w, x, y, z, beta, alpha), [s, a, b], wide, result)
     batch = tuple(result.shape[:-2])
     strides = broadcast_strides(s, tuple(result.shape))
     step = _joined(batch, strides[:-2]) or 0

@@ -82,14 +82,14 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
         RuntimeError: an index that is not int64, or a source of another dtype.
     """
     write, source = _prepared("put", input, index, source, accumulate)
-    return write.fresh(input, index, source)  # type: ignore[no-any-return]
+    return write.fresh(input, index, source)
 
 
 @method
 def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of `put`; nothing is written if an index is outside."""
     write, source = _prepared("put_", input, index, source, accumulate)
-    return write.into(input, index, source)  # type: ignore[no-any-return]
+    return write.into(input, index, source)
 
 
 # -- masked_scatter ---------------------------------------------------------------------------------------------------

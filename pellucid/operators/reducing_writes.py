@@ -65,7 +65,7 @@ class Reduction:
         if isinstance(self.write, Write):
             self.write.prepare(x, index, source)
         run = lambda: self._reduce(x, index, source)  # noqa: E731
-        return in_place(x, run, self.record, x, index, source)  # type: ignore[no-any-return]
+        return in_place(x, run, self.record, x, index, source)
 
     def _reduce(self, x: Any, index: Any, source: Any) -> None:
         before = native.set_grad_enabled(False)

@@ -22,7 +22,7 @@ def _replaced(operator: str, whole: Any, part: Any, src: Any) -> Tensor:
             f"slice size = {list(part.layout.shape)}"
         )
     part.copy_(src)
-    return whole  # type: ignore[no-any-return]
+    return whole
 
 
 @both
@@ -63,4 +63,4 @@ def slice_scatter(
     d = dim + whole.ndim if dim < 0 else dim
     part = whole.movedim(d, 0)[start:end:step].movedim(0, d)
     result = _replaced("slice_scatter", whole, part, src)
-    return result if out is None else deliver_same(result, out, "slice_scatter", input, src)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "slice_scatter", input, src)

@@ -141,7 +141,7 @@ def scatter(
     """
     plan, source = _prepared("scatter", input, dim, index, src, value, reduce)
     result = plan.fresh(input, index, source)
-    return result if out is None else deliver_same(result, out, "scatter", index, source)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "scatter", index, source)
 
 
 @method
@@ -150,7 +150,7 @@ def scatter_(
 ) -> Tensor:
     """In-place form of `scatter`; nothing is written if an index is outside."""
     plan, source = _prepared("scatter_", input, dim, index, src, value, reduce)
-    return plan.into(input, index, source)  # type: ignore[no-any-return]
+    return plan.into(input, index, source)
 
 
 @both
@@ -166,7 +166,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Ten
         _require_tensors("scatter_add", input, index, src)
         raise
     result = plan.fresh(input, index, src)  # type: ignore[attr-defined]
-    return result if out is None else deliver_same(result, out, "scatter_add", index, src)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "scatter_add", index, src)
 
 
 @method
@@ -177,7 +177,7 @@ def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     except AttributeError:
         _require_tensors("scatter_add_", input, index, src)
         raise
-    return plan.into(input, index, src)  # type: ignore[attr-defined,no-any-return]
+    return plan.into(input, index, src)  # type: ignore[attr-defined]
 
 
 def _require_tensors(operator: str, input: Any, index: Any, src: Any) -> None:
@@ -223,7 +223,7 @@ def scatter_reduce(
         RuntimeError: an index outside the dimension, unfit shapes or dtypes, another ``reduce``.
     """
     result = _reduction(input, dim, index, src, reduce, include_self).fresh(input, index, src)
-    return result if out is None else deliver_same(result, out, "scatter_reduce", index, src)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "scatter_reduce", index, src)
 
 
 @method
@@ -231,4 +231,4 @@ def scatter_reduce_(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """In-place form of `scatter_reduce`; nothing is written if an index is outside."""
-    return _reduction(input, dim, index, src, reduce, include_self).into(input, index, src)  # type: ignore[no-any-return]
+    return _reduction(input, dim, index, src, reduce, include_self).into(input, index, src)

@@ -160,7 +160,7 @@ def _found(
     order = None if sorter is None else sorter.layout
     plan = _searches[operator, sequence.layout, values.layout, order, dtype, bool(right), result_type]
     result = plan(sequence, values) if sorter is None else plan(sequence, values, sorter)
-    return result if out is None else deliver(result, out, operator)  # type: ignore[no-any-return]
+    return result if out is None else deliver(result, out, operator)
 
 
 @public
@@ -219,8 +219,8 @@ def isin(
         if t.layout.dtype.kind not in ORDERED:
             raise RuntimeError(f"Unsupported input type encountered for isin(): {t.layout.dtype.scalar_name}")
     if tests.layout.numel == 0:
-        return deliver_same(filled(dense(x.layout.shape, bool_), bool(invert)), out, "isin", x)  # type: ignore[no-any-return]
+        return deliver_same(filled(dense(x.layout.shape, bool_), bool(invert)), out, "isin", x)
     ranked = tests.detach().reshape(-1).sort().values
     dtype = result_dtype([(t.layout.dtype, t.layout.ndim) for t in (x, tests)])
     result = _memberships[x.layout, ranked.layout, dtype, bool(invert)](x, ranked)
-    return result if out is None else deliver_same(result, out, "isin", x, tests)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "isin", x, tests)

@@ -205,13 +205,13 @@ def index_add(
         IndexError: an index of more than one dimension.
     """
     result = _adding("index_add", input, dim, index, source, alpha).fresh(input, index, source)
-    return result if out is None else deliver_same(result, out, "index_add", index, source)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "index_add", index, source)
 
 
 @method
 def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """In-place form of `index_add`; nothing is written if an index is outside."""
-    return _adding("index_add_", input, dim, index, source, alpha).into(input, index, source)  # type: ignore[no-any-return]
+    return _adding("index_add_", input, dim, index, source, alpha).into(input, index, source)
 
 
 # -- index_copy -------------------------------------------------------------------------------------------------------
@@ -231,13 +231,13 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: T
         RuntimeError: unfit shapes or dtypes.
     """
     result = _copying("index_copy", input, dim, index, source).fresh(input, index, source)
-    return result if out is None else deliver_same(result, out, "index_copy", index, source)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "index_copy", index, source)
 
 
 @method
 def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """In-place form of `index_copy`; nothing is written if an index is outside."""
-    return _copying("index_copy_", input, dim, index, source).into(input, index, source)  # type: ignore[no-any-return]
+    return _copying("index_copy_", input, dim, index, source).into(input, index, source)
 
 
 # -- index_fill -------------------------------------------------------------------------------------------------------
@@ -267,14 +267,14 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         RuntimeError: a value with dimensions, or one that the dtype cannot hold.
     """
     plan, value = _filling("index_fill", input, dim, index, value)
-    return plan.fresh(input, index, value)  # type: ignore[no-any-return]
+    return plan.fresh(input, index, value)
 
 
 @method
 def index_fill_(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """In-place form of `index_fill`; nothing is written if an index is outside."""
     plan, value = _filling("index_fill_", input, dim, index, value)
-    return plan.into(input, index, value)  # type: ignore[no-any-return]
+    return plan.into(input, index, value)
 
 
 # -- index_reduce -----------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def index_reduce(
         RuntimeError: unfit shapes or dtypes, another ``reduce``.
     """
     result = _reduction("index_reduce", input, dim, index, source, reduce, include_self).fresh(input, index, source)
-    return result if out is None else deliver_same(result, out, "index_reduce", index, source)  # type: ignore[no-any-return]
+    return result if out is None else deliver_same(result, out, "index_reduce", index, source)
 
 
 @method
@@ -322,4 +322,4 @@ def index_reduce_(
 ) -> Tensor:
     """In-place form of `index_reduce`; nothing is written if an index is outside."""
     plan = _reduction("index_reduce_", input, dim, index, source, reduce, include_self)
-    return plan.into(input, index, source)  # type: ignore[no-any-return]
+    return plan.into(input, index, source)

@@ -113,7 +113,7 @@ def sorted_keys(x: Tensor, d: int, largest_first: bool, most: int | None = None)
         rows = array_of(keys)
         if most is None:
             rows.sort(axis=-1)
-            return keys  # type: ignore[no-any-return]
+            return keys
         if most < rows.shape[-1]:
             rows.partition(most - 1, axis=-1)
         rows = np.sort(rows[..., :most], axis=-1)
@@ -225,7 +225,7 @@ def _argsort_plan(x: Layout, dim: int, largest_first: bool) -> Plan:
     if x.dtype.is_complex:
         raise RuntimeError("argsort(): Sort does not support complex dtypes on CPU: they have no order; sort x.abs()")
     if x.ndim == 0:
-        return lambda t: argsort(t.reshape(1), 0).reshape(())  # type: ignore[attr-defined]
+        return lambda t: argsort(t.reshape(1), 0).reshape(())
     result = like(x)
 
     def plan(t: Tensor) -> Any:
@@ -243,7 +243,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     """The indices that `sort` gives: ``input.gather(dim, indices)`` is in order."""
     require_tensor("argsort", input)
     _require_flags("argsort", dim, descending)
-    return _argsorts[input.layout, dim, bool(descending)](input)  # type: ignore[no-any-return]
+    return _argsorts[input.layout, dim, bool(descending)](input)
 
 
 @both
@@ -251,7 +251,7 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The cells in ascending order along the first dimension."""
     require_tensor("msort", input)
     values = _sorts["sort", input.layout, 0, False](input)[0]
-    return values if out is None else _delivered("msort", [values], [out])[0]  # type: ignore[no-any-return]
+    return values if out is None else _delivered("msort", [values], [out])[0]
 
 
 # -- the first k ------------------------------------------------------------------------------------------------------

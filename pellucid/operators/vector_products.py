@@ -90,7 +90,7 @@ def inner(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         )
     k, shape = input.shape[-1], (*input.shape[:-1], *other.shape[:-1])
     rows, columns = _rows(input, k), _rows(other, k)
-    return deliver(matmul(rows, columns.t()).reshape(shape), out, "inner")  # type: ignore[attr-defined]
+    return deliver(matmul(rows, columns.t()).reshape(shape), out, "inner")
 
 
 def _rows(x: Any, k: int) -> Any:

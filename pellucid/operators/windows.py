@@ -133,19 +133,19 @@ class _FoldRule:
 
     name = "Col2ImBackward0"
 
-    def __init__(self, window: Window) -> None:
-        self.window = window
+    def __init__(self, window: Window, count: Pair) -> None:
+        self.window, self.count = window, count
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return ()
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
-        return (unfold_windows(grads[0], self.window),)
+        return (unfold_windows(grads[0], self.window, self.count),)
 
 
-def _unfold_plan(x: Layout, window: Window) -> Plan:
+def _unfold_plan(x: Layout, window: Window, wanted: Pair | None) -> Plan:
     n, c, height, width = x.shape
-    count = window.count((height, width))
+    count = wanted or window.count((height, width))
     require_room("unfold", x, count, window)
     n_, c_, i, j, y, x_ = (axis(k) for k in range(6))
     value = load(0, x.dtype, (n_, c_, window.at(0, y, i), window.at(1, x_, j)), fill=0)
@@ -158,7 +158,7 @@ def _unfold_plan(x: Layout, window: Window) -> Plan:
 
 
 def _fold_plan(x: Layout, size: Pair, window: Window) -> Plan:
-    n, c, rows, columns, height, width = x.shape
+    n, c, rows, columns, down, across = x.shape
     coords, fits = [], None
     for k in (0, 1):
         at = axis(2 + k) + (given(f"padding{k}") - axis(4 + k) * given(f"dilation{k}"))
@@ -171,7 +171,7 @@ def _fold_plan(x: Layout, size: Pair, window: Window) -> Plan:
     stage = Fold(folding("sum", value.dtype), (value,), 0)
     formula = Formula("fold", 4, (Output(stage.states[0].cast(x.dtype)),), 2, (stage,))
     result = dense((n, c, *size), x.dtype)
-    record = recorder(_FoldRule(window), [result], [x])
+    record = recorder(_FoldRule(window, (down, across)), [result], [x])
     sizes = (n, c, *size, rows, columns)
     return kernel_plan(formula, (x,), sizes, [result], record=record, given=window.numbers())
 
@@ -180,9 +180,12 @@ _unfold_plans = PlanTable(_unfold_plan)
 _fold_plans = PlanTable(_fold_plan)
 
 
-def unfold_windows(x: Tensor, window: Window) -> Tensor:
-    """(N, C, H, W) -> (N, C, kernel rows, kernel columns, positions down, positions across)."""
-    return _unfold_plans[x.layout, window](x)
+def unfold_windows(x: Tensor, window: Window, count: Pair | None = None) -> Tensor:
+    """(N, C, H, W) -> (N, C, kernel rows, kernel columns, positions down, positions across).
+
+    ``count``: the positions wanted, if not all that fit.
+    """
+    return _unfold_plans[x.layout, window, count](x)
 
 
 def fold_windows(x: Tensor, size: Pair, window: Window) -> Tensor:

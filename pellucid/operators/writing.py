@@ -7,18 +7,20 @@ are in ``scattering.py``, ``slice_writes.py`` and ``putting.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from pellucid.autograd.fresh import copied, zeros
 from pellucid.autograd.graph import Node, Rule, recorder
 from pellucid.autograd.inplace import in_place
+from pellucid.autograd.places import note_write
 from pellucid.dtypes import DType, bool_, float64, int64
 from pellucid.formula.expr import Expr, scalar
 from pellucid.formula.formula import Reducer, Scatter, folding
 from pellucid.layout import Layout, dense, overlaps_itself
 from pellucid.operators.copying import plain_number
 from pellucid.operators.indexing import Bounds, require_apart
-from pellucid.operators.literals import from_cells
+from pellucid.operators.nested import from_cells
 from pellucid.plan import Operand, PlanTable, kernel_plan
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of
@@ -67,7 +69,7 @@ def number_operand(value: Any, dtype: DType, operator: str, shape: tuple[int, ..
         RuntimeError: the dtype cannot hold it; TypeError: it is not a number.
     """
     number = plain_number(value, dtype, operator)
-    return from_cells(array_of(number), dtype).expand(shape) if isinstance(number, Tensor) else number  # type: ignore[attr-defined]
+    return from_cells(array_of(number), dtype).expand(shape) if isinstance(number, Tensor) else number
 
 
 def number_expr(kind: type, dtype: DType) -> Expr:
@@ -113,7 +115,6 @@ class Write:
         self.record = None
         if rule is not None and (x.dtype.is_floating_point or x.dtype.is_complex):
             self.record = recorder(rule, [self.result], (x, index, source))
-        self.check: Any = None
 
     def run(self, x: Tensor, index: Tensor, value: Any) -> None:
         """Only write."""
@@ -131,14 +132,21 @@ class Write:
         """``x`` itself, written; not at all if an index is outside."""
         self.prepare(x, index, value)
         write = self.kernels[x.layout]
-        return in_place(x, lambda: write(x, value, index), self.record, x, index, value)  # type: ignore[no-any-return]
+        if x.tracked or x.base is not None or getattr(value, "tracked", False):
+            return in_place(x, lambda: write(x, value, index), self.record, x, index, value)
+        write(x, value, index)
+        note_write(x.storage)
+        return x
+
+    @cached_property
+    def check(self) -> Callable[[Any], None]:
+        """Raises for an index outside."""
+        return self.bounds.checker(self.index)
 
     def prepare(self, x: Tensor, index: Tensor, value: Any) -> None:
         """Raise what there is to raise before anything is written."""
         if self.overlaps or index.storage is x.storage or getattr(value, "storage", None) is x.storage:
             require_apart(self.bounds.operator, x, (index, value))
-        if self.check is None:
-            self.check = self.bounds.checker(self.index)
         self.check(index)
 
 

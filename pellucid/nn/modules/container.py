@@ -87,7 +87,7 @@ class Sequential(_Listed):
         return Sequential(*self, *other)
 
     def __iadd__(self, other: Sequential) -> Self:
-        return self.extend(list(other))  # type: ignore[no-any-return]
+        return self.extend(list(other))
 
     def __mul__(self, times: int) -> Sequential:
         if not isinstance(times, int):

@@ -24,7 +24,7 @@ def set_value(group: dict[str, Any], name: str, value: Any) -> None:
     """Write an option of a group; one that is a tensor stays the same tensor."""
     old = group[name]
     if isinstance(old, Tensor):
-        old.fill_(value)  # type: ignore[attr-defined]
+        old.fill_(value)
     else:
         group[name] = value
 
