@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid.autograd.graph import Node, recorder
+from pellucid.dtypes import DType, bool_, promote_types
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, broadcast_shapes, dense
 from pellucid.operators.define import both, deliver, method
@@ -80,33 +81,27 @@ def _result(name: str, s: Layout, a: Layout, b: Layout) -> Layout:
     return result
 
 
-def _require_factors(name: str, inexact: bool, is_complex: bool, boolean: bool, beta: Any, alpha: Any) -> None:
-    for word, value in (("beta", beta), ("alpha", alpha)):
-        if isinstance(value, complex) and not is_complex:
+def _require_real(name: str, dtype: DType, **factors: Any) -> None:
+    for word, value in factors.items():
+        if isinstance(value, complex) and not dtype.is_complex:
             raise RuntimeError(
-                f"{name}(): For non-complex input tensors, argument {word} must not be a complex number; got {value}"
+                f"{name}(): value cannot be converted to type {dtype.scalar_name}: {word} = {value} is complex, the "
+                "tensors are not"
             )
-        if isinstance(value, float) and not inexact:
-            raise RuntimeError(
-                f"{name}(): For integral input tensors, argument {word} must not be a floating point number; got {value}"
-            )
-        if isinstance(value, bool) and not boolean:
-            raise RuntimeError(f"{name}(): Boolean {word} only supported for Boolean results; got {value}")
 
 
 def _added(name: str, input: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
     s, x, y = input.layout, a.layout, b.layout
-    inexact = x.dtype.is_floating_point or x.dtype.is_complex
-    _require_factors(name, inexact, x.dtype.is_complex, True, beta, alpha)
-    if inexact:
+    _require_real(name, x.dtype, beta=beta, alpha=alpha)
+    if x.dtype.is_floating_point or x.dtype.is_complex:
         return _plans[name, s, x, y, beta, alpha](input, a, b)
-    result = _result(name, s, x, y)
-    return _sum(input, matmul(a, b), beta, alpha).expand(result.shape)
+    _result(name, s, x, y)
+    return _sum(input, matmul(a, b), int(beta), int(alpha))  # as in PyTorch, fractions are cut off
 
 
 def _sum(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    product = product if alpha is True or alpha == 1 else product * alpha
-    return product if beta == 0 else (input if beta is True or beta == 1 else input * beta) + product
+    product = product if alpha == 1 else product * alpha
+    return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
 
 def _require_ranks(name: str, ranks: dict[str, tuple[Any, int]]) -> None:
@@ -190,10 +185,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out
     require_tensors("addr", input=input)
     _require_ranks("addr", {"vec1": (vec1, 1), "vec2": (vec2, 1)})
     product: Any = vec1.unsqueeze(1) * vec2
-    dtypes = [t.layout.dtype for t in (input, vec1, vec2)]
-    is_complex = any(d.is_complex for d in dtypes)
-    inexact = is_complex or any(d.is_floating_point for d in dtypes)
-    _require_factors("addr", inexact, is_complex, all(d.kind == "b" for d in dtypes), beta, alpha)
+    beta, alpha = _addr_factors(promote_types(input.layout.dtype, product.layout.dtype), beta, alpha)
     if broadcast_shapes(tuple(input.shape), tuple(product.shape)) != tuple(product.shape):
         raise RuntimeError(
             f"addr(): size mismatch, input: {shape_text(input.shape)} does not broadcast to {shape_text(product.shape)}, "
@@ -203,6 +195,20 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out
     if beta == 0 and input.layout.dtype is not total.layout.dtype:
         total = total + input.new_zeros(())
     return deliver(total, out, "addr")
+
+
+def _addr_factors(dtype: DType, beta: Any, alpha: Any) -> tuple[Any, Any]:
+    _require_real("addr", dtype, beta=beta, alpha=alpha)
+    if dtype is bool_:
+        return bool(beta), bool(alpha)
+    for word, value in (("beta", beta), ("alpha", alpha)):
+        if isinstance(value, float) and not (dtype.is_floating_point or dtype.is_complex):
+            raise RuntimeError(
+                f"addr(): For integral input tensors, argument {word} must not be a floating point number; got {value}"
+            )
+        if isinstance(value, bool):
+            raise RuntimeError(f"addr(): Boolean {word} only supported for Boolean results; got {dtype!r} tensors")
+    return beta, alpha
 
 
 def _twin(function: Callable[..., Any]) -> None:

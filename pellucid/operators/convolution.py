@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pellucid.dtypes import float32
 from pellucid.errors import shape_text
 from pellucid.operators.define import public
+from pellucid.operators.products import HALVES
 from pellucid.operators.windows import Window, fold_windows, pair, require_room, unfold_windows, window_of
 from pellucid.tensor import Tensor
 
@@ -71,6 +73,9 @@ def conv2d(
     _check("conv2d", input, weight, bias, groups, 2)
     if input.dim() == 3:
         return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+    if input.dtype in HALVES:
+        wide = [None if t is None else t.to(float32) for t in (input, weight, bias)]
+        return conv2d(*wide, stride, padding, dilation, groups).to(input.dtype)
     kernel = tuple(weight.shape[2:])
     plain = window_of("conv2d", kernel, stride, 0, dilation)
     padding, extra = _padding("conv2d", padding, plain)
@@ -139,14 +144,18 @@ def conv_transpose2d(
     Raises:
         RuntimeError: unfit shapes, different dtypes.
     """
+    options = (stride, padding, output_padding, groups, dilation)
     if input.dim() == 3:
-        return conv_transpose2d(input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
+        return conv_transpose2d(input.unsqueeze(0), weight, bias, *options).squeeze(0)
     n, c, height, width = input.shape
     if weight.dim() != 4 or c != weight.shape[0] or c % groups:
         raise RuntimeError(
             f"conv_transpose2d(): Given transposed=1, weight of size {list(weight.shape)}, expected input"
             f"{list(input.shape)} to have {weight.shape[0]} channels, but got {c} channels instead"
         )
+    if input.dtype in HALVES:
+        wide = [None if t is None else t.to(float32) for t in (input, weight, bias)]
+        return conv_transpose2d(*wide, *options).to(input.dtype)
     window = window_of("conv_transpose2d", tuple(weight.shape[2:]), stride, padding, dilation)
     extra = pair("conv_transpose2d", "output_padding", output_padding)
     size = tuple(

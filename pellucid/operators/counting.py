@@ -139,17 +139,22 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{layout.dtype.scalar_name}': count integers")
     if minlength < 0:
         raise RuntimeError(f"bincount(): minlength should be >= 0, but got {minlength}")
-    cells = array_of(input)
-    if layout.ndim != 1 or (cells.size and cells.min() < 0):
-        met = f"shape {shape_text(layout.shape)}" if layout.ndim != 1 else f"the value {cells.min()}"
-        raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, but got {met}")
-    if weights is None or not cells.size:
-        return from_cells(np.bincount(cells.astype(np.int64, copy=False), minlength=minlength), int64)
-    if require_tensor("bincount", weights, "weights", 2).layout.shape != layout.shape:
+    if layout.ndim != 1:
+        raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, but got shape {shape_text(layout.shape)}")
+    cells, own = array_of(input).astype(np.int64, copy=False), None
+    if weights is not None and cells.size:
+        if require_tensor("bincount", weights, "weights", 2).layout.shape != layout.shape:
+            raise RuntimeError(
+                f"bincount(): weights should be 1-d and have the same length as input: {shape_text(weights.layout.shape)} "
+                f"and {shape_text(layout.shape)}"
+            )
+        own = array_of(weights).astype(np.float64, copy=False)
+    try:
+        found = np.bincount(cells, own, minlength)
+    except ValueError:
         raise RuntimeError(
-            f"bincount(): weights should be 1-d and have the same length as input: {shape_text(weights.layout.shape)} and "
-            f"{shape_text(layout.shape)}"
-        )
-    own = array_of(weights).astype(np.float64)
-    sums = np.bincount(cells.astype(np.int64, copy=False), own, minlength)
-    return from_cells(sums, float32 if weights.layout.dtype is float32 else float64)
+            f"bincount only supports 1-d non-negative integral inputs, but got the value {cells.min()}"
+        ) from None
+    if weights is None or not cells.size:
+        return from_cells(found, int64)
+    return from_cells(found, float32 if weights.layout.dtype is float32 else float64)

@@ -11,7 +11,7 @@ from pellucid.dtypes import DType
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, is_nan, maximum, select
 from pellucid.layout import Layout
-from pellucid.operators.define import both, method, public
+from pellucid.operators.define import both, deliver, method, public
 from pellucid.operators.forms import alias, binary, unary
 from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
 from pellucid.plan import Operand
@@ -63,7 +63,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     x = require_tensor(input, "polygamma")
     if n not in (0, 1):
         raise NotImplementedError(f"polygamma(n, x) is implemented for n = 0 and n = 1; got n = {n}")
-    return digamma(x, out=out) if n == 0 else _trigamma.deliver(out, x)  # type: ignore[no-any-return]
+    return digamma(x, out=out) if n == 0 else _trigamma.deliver(out, x)
 
 
 method(lambda input, n: polygamma(n, input), "polygamma")
@@ -74,11 +74,11 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     """The logarithm of the gamma function of dimension ``p``: ``p (p - 1) / 4 log(pi) + sum_j lgamma(input - j / 2)``."""
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
-    x = require_tensor(input, "mvlgamma")
+    x: Any = require_tensor(input, "mvlgamma")
     total = lgamma(x)
     for j in range(1, p):
         total = total + lgamma(x - j / 2)
-    return deliver(total + p * (p - 1) / 4 * _log(pi), out, "mvlgamma")  # type: ignore[no-any-return]
+    return deliver(total + p * (p - 1) / 4 * _log(pi), out, "mvlgamma")
 
 
 # -- trigonometry -----------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def _next_after(x: Expr, y: Expr) -> Expr:
 
 nextafter = binary(
     "nextafter", _next_after, SAME, "The number next to ``input`` on the way to ``other``.",
-    numbers="none", takes="f", stored=True, gradient="zero",
+    numbers="none", takes="f", stored=True, gradient="undefined",
 )  # fmt: skip
 
 _Frexp = return_type("frexp", "mantissa", "exponent")

@@ -159,12 +159,11 @@ def _unfold_plan(x: Layout, window: Window, wanted: Pair | None) -> Plan:
 
 def _fold_plan(x: Layout, size: Pair, window: Window) -> Plan:
     n, c, rows, columns, down, across = x.shape
-    coords, fits = [], None
+    coords = []
     for k in (0, 1):
         at = axis(2 + k) + (given(f"padding{k}") - axis(4 + k) * given(f"dilation{k}"))
         if window.stride[k] != 1:
             ok = (at % given(f"stride{k}")).equals(0)
-            fits = ok if fits is None else fits & ok
             at = select(ok & (at >= 0), at / given(f"stride{k}"), const(-1, at.dtype))
         coords.append(at)
     value = load(0, x.dtype, (axis(0), axis(1), axis(4), axis(5), *coords), fill=0).cast(working(x.dtype))

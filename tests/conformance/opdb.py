@@ -152,6 +152,7 @@ def function_named(name: str) -> Callable[..., Any] | None:
 
 # Entries whose arguments come in another order than the function's.
 _ARRANGED: dict[str, Callable[..., Any]] = {
+    "polygamma": lambda input, n, **kwargs: pellucid.polygamma(n, input, **kwargs),
     "where": lambda input, condition, other, **kwargs: pellucid.where(condition, input, other, **kwargs),
 }
 

@@ -21,6 +21,7 @@ SELECTING = "maximum minimum fmax fmin clamp clamp_min clamp_max where masked_fi
 FUNCTIONS = """
 sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sigmoid erf erfc sin cos tan asin acos atan sinh cosh tanh
 asinh acosh atanh atan2 hypot deg2rad rad2deg sinc logaddexp logaddexp2 xlogy ldexp logit floor ceil trunc frac round
+erfinv lgamma digamma mvlgamma nextafter frexp
 angle conj conj_physical resolve_conj resolve_neg complex polar real imag
 """
 ACTIVATIONS = """
@@ -41,6 +42,8 @@ IN_EVERY_FORM = [
 ]  # fmt: skip
 WITHOUT_OUT = ("function", "method", "inplace", "gradient", "gradgrad", "error")
 OPTIONS: dict[str, dict[str, Any]] = {
+    # No gradient flows through a step from number to number.
+    "nextafter": {"variants": ("function", "method")},
     # Complex powers are computed in double precision here; PyTorch's own are good to some 1e-5.
     "pow": {"scale": 16},
     "__rpow__": {"scale": 16},
