@@ -9,7 +9,7 @@ from pellucid.dtypes import DType, bfloat16, float16, float32, float64
 from pellucid.formula.expr import Expr, load, scalar
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout
-from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
 
 
 class Update:
@@ -35,7 +35,7 @@ class Update:
         new = self.rule(tensors, numbers)
         outputs = tuple(Output(e.cast(x.dtype)) for e, x in zip(new, layouts, strict=False))
         formula = Formula(self.name, layouts[0].ndim, outputs)
-        operands = [*layouts, *[float] * self.numbers]
+        operands: list[Operand] = [*layouts, *[float] * self.numbers]
         return kernel_plan(formula, operands, tuple(layouts[0].shape), layouts[: self.changed], in_place=True)
 
     def __call__(self, *tensors: Any, numbers: Sequence[float] = ()) -> None:

@@ -491,7 +491,7 @@ MODULE_PROGRAMS: dict[str, Callable[[Any], Any]] = {
         t.nn.Sequential(t.nn.Linear(2, 2), t.nn.ReLU(), t.nn.Linear(2, 1))),
     "sequential_delete": lambda t: (lambda s: (s.__delitem__(0), s.__setitem__(1, t.nn.Tanh()), repr(s)))(
         t.nn.Sequential(t.nn.Linear(2, 2), t.nn.ReLU(), t.nn.Linear(2, 1))),
-    "list": lambda t: (lambda m: (repr(m[:2]), repr(m), len(m), repr(m + [t.nn.ReLU()]), repr(m.pop(1)), m.__delitem__(0),
+    "list": lambda t: (lambda m: (repr(m[:2]), repr(m), len(m), repr(m + t.nn.ModuleList([t.nn.ReLU()])), repr(m.pop(1)), m.__delitem__(0),
                                   repr(m), repr(m.extend([t.nn.Tanh()] * 3))))(t.nn.ModuleList([t.nn.Linear(1, 1)] * 4)),
     "list_outside": lambda t: t.nn.ModuleList([t.nn.ReLU()])[3],
     "empty_list": lambda t: repr(t.nn.ModuleList()),

@@ -11,6 +11,7 @@ from pellucid.dtypes import DType
 from pellucid.nn.modules.hooks import Hooks, call_with_hooks
 from pellucid.nn.modules.members import Members
 from pellucid.nn.modules.state import State
+from pellucid.operators.creation import empty_like
 from pellucid.tensor import Tensor
 
 _HOOKS = (
@@ -139,8 +140,6 @@ class Module(Members, Hooks, State):
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """Move to a device without the values."""
-        from pellucid.operators.copying import empty_like
-
         return self._apply(lambda t: empty_like(t, device=device), recurse)
 
     def type(self, dst_type: Any) -> Self:

@@ -204,7 +204,7 @@ class State:
                 f"but received {type(value)}"
             )
         if own.layout.ndim == 0 and value.layout.ndim == 1:
-            value = value[0]  # type: ignore[index]
+            value = value[0]
         if own.layout.shape != value.layout.shape:
             return (
                 f"size mismatch for {key}: copying a param with shape torch.Size({list(value.layout.shape)}) from "

@@ -112,13 +112,9 @@ class OneCycleLR(LRScheduler):
             raise ValueError(
                 f"Tried to step {now} times. The specified number of total steps is {self.total_steps}"
             )
-        start = 0.0
-        for end, rates, momenta in self._phases[:-1]:
-            if now <= end:
-                break
-            start = end
-        else:
-            end, rates, momenta = self._phases[-1]
+        k = sum(now > end for end, _, _ in self._phases[:-1])
+        start = self._phases[k - 1][0] if k else 0.0
+        end, rates, momenta = self._phases[k]
         share, between = (now - start) / (end - start), _cosine if self._strategy == "cos" else _linear
         found = []
         for group in self.optimizer.param_groups:
