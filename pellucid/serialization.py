@@ -149,7 +149,7 @@ class _Writer:
         if number == len(self.storages):
             self.storages.append(t.storage)
         layout = t.layout
-        kind = type(t).__name__ if type(t).__name__ in ("Parameter", "Buffer") else "Tensor"
+        kind = "Parameter" if type(t).__name__ == "Parameter" else "Tensor"
         offset = t.ptr - t.storage.ptr if layout.numel else 0
         return [kind, number, offset, layout.dtype.name, list(layout.shape), list(layout.strides), t.tracked]
 
@@ -193,10 +193,10 @@ class _Reader:
         if layout.numel and (low < 0 or high > storage.nbytes):
             raise ValueError(f"a tensor of shape {shape} lies outside of its block of {storage.nbytes} bytes")
         made = native.new_tensor(layout, storage, storage.ptr + offset)
-        if kind != "Tensor":
-            from pellucid.nn import parameter
+        if kind == "Parameter":
+            from pellucid.nn.parameter import Parameter
 
-            return parameter.Parameter(made, tracked) if kind == "Parameter" else parameter.Buffer(made)
+            return Parameter(made, bool(tracked))
         made.tracked = bool(tracked)
         return made
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 from pellucid.codegen.ir import literal, register_type, suffix, vector
 from pellucid.codegen.reads import MemoryReads, Place, Value
-from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, int64
+from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, float64, int64
 from pellucid.formula.expr import Expr, Number
 from pellucid.formula.lowering import expand
 
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl"}
 _FLOAT_TESTS = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+_WHOLE_BITS = {float32: 23, float64: 52}  # whole numbers of so many bits are exact
 _ROUNDINGS = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
 
 DIVISION_ERROR = 2
@@ -233,6 +234,8 @@ class Emitter(MemoryReads):
         if op in ("min", "max"):
             return self._extreme(op, dtype, t, args)
         if dtype.is_floating_point:
+            if op == "rem" and dtype in _WHOLE_BITS:
+                return self._float_remainder(dtype, t, a, b)
             return self.w.let(f"{_FLOAT_OPS[op]} {t} {a}, {b}")
         if op in ("div", "rem"):
             return self._integer_division(op, dtype, t, a, b)
@@ -254,6 +257,33 @@ class Emitter(MemoryReads):
         picked = self.w.let(f"select {kind} {first}, {t} {a}, {t} {b}")
         unordered = self.w.let(f"fcmp uno {t} {a}, {a}")
         return self.w.let(f"select {kind} {unordered}, {t} {a}, {t} {picked}")
+
+    def _float_remainder(self, dtype: DType, t: str, a: str, b: str) -> str:
+        """Exact, since a multiply-add rounds once, while the quotient has fewer bits than the dtype; the processor's
+        own way, number by number, only when a lane has a larger one (or divides by zero, or by NaN)."""
+        kind, zero = vector("i1", self.width), self.constant(0.0, dtype)
+        quotient = self._intrinsic("llvm.trunc", dtype, [self.w.let(f"fdiv {t} {a}, {b}")])
+        rest = self._intrinsic("llvm.fma", dtype, [self.w.let(f"fneg {t} {quotient}"), b, a])
+        # The quotient may have been rounded up to the next whole number: then the rest has the other sign.
+        size = self._intrinsic("llvm.fabs", dtype, [b])
+        turned = self.w.let(f"fcmp olt {t} {self.w.let(f'fmul {t} {rest}, {self._one_of_sign(dtype, a)}')}, {zero}")
+        step = self._intrinsic("llvm.copysign", dtype, [size, a])
+        rest = self.w.let(f"select {kind} {turned}, {t} {self.w.let(f'fadd {t} {rest}, {step}')}, {t} {rest}")
+        rest = self._intrinsic("llvm.copysign", dtype, [rest, a])
+        small = self.w.let(f"fcmp oeq {t} {quotient}, {zero}")
+        rest = self.w.let(f"select {kind} {small}, {t} {a}, {t} {rest}")
+        found = self.w.slot(t)
+        self.w.write(t, rest, found)
+        bound = self.constant(2.0 ** _WHOLE_BITS[dtype], dtype)
+        large = self.w.let(f"fcmp uge {t} {self._intrinsic('llvm.fabs', dtype, [quotient])}, {bound}")
+        if self.mask is not None:
+            large = self.w.let(f"and {kind} {large}, {self.mask}")
+        with self.w.when(self.any(large)):
+            self.w.write(t, self.w.let(f"frem {t} {a}, {b}"), found)
+        return self.w.read(t, found)
+
+    def _one_of_sign(self, dtype: DType, a: str) -> str:
+        return self._intrinsic("llvm.copysign", dtype, [self.constant(1.0, dtype), a])
 
     def _integer_division(self, op: str, dtype: DType, t: str, a: str, b: str) -> str:
         """The processor traps on x/0 and on lowest/-1: neither reaches it."""

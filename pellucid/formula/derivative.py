@@ -100,6 +100,7 @@ DERIVATIVES: dict[str, Callable[[Expr], Expr]] = {
     "erf": lambda a: unary("exp", -(a * a)) * (2.0 / sqrt(pi)),
     "erfc": lambda a: unary("exp", -(a * a)) * (-2.0 / sqrt(pi)),
     "erfinv": lambda a: unary("exp", unary("erfinv", a) * unary("erfinv", a)) * (sqrt(pi) / 2.0),
+    "ndtri": lambda a: unary("exp", unary("ndtri", a) * unary("ndtri", a) * 0.5) * sqrt(2.0 * pi),
     "lgamma": lambda a: unary("digamma", a),
     "digamma": lambda a: unary("trigamma", a),
     "sigmoid": lambda a: unary("sigmoid", a) * (1.0 - unary("sigmoid", a)),
@@ -225,7 +226,7 @@ def pullback(
 
 
 # Their derivative is said by their result, which is what is kept (so the operand may be overwritten, as in relu_).
-RESULT_BASED = frozenset({"exp", "exp2", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal", "relu", "tan", "erfinv"})
+RESULT_BASED = frozenset({"exp", "exp2", "sigmoid", "tanh", "sqrt", "rsqrt", "reciprocal", "relu", "tan", "erfinv", "ndtri"})
 
 
 def _from_result(value: Expr, formula: Formula) -> Expr:

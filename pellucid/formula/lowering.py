@@ -6,10 +6,10 @@ from pellucid.dtypes import float64
 from pellucid.formula import complex as complex_numbers
 from pellucid.formula import elementary
 from pellucid.formula.expr import LEAVES, Expr, maximum, node
-from pellucid.formula.inverse_error import erfinv
+from pellucid.formula.inverse_error import erfinv, ndtri
 from pellucid.formula.trigamma import trigamma
 
-_IN_DOUBLE = {"erfinv": erfinv, "trigamma": trigamma}
+_IN_DOUBLE = {"erfinv": erfinv, "ndtri": ndtri, "trigamma": trigamma}
 _NOT_COMPUTED = LEAVES | {"access", "param", "left", "right", "table"}
 
 

@@ -6,9 +6,9 @@ from math import sqrt
 from typing import Any
 from warnings import warn
 
-from pellucid.layout import dense
-from pellucid.operators.creation import empty_like
-from pellucid.tensor import Tensor, empty_like_layout
+from pellucid.layout import dense, like
+from pellucid.operators.generators import default_generator
+from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 _ALPHA = 1.7580993408473766  # SELU's scale times its alpha: what a dropped cell becomes, negated
 
@@ -19,15 +19,15 @@ def _is_identity(input: Tensor, p: float, training: bool) -> bool:
     return not training or p == 0 or input.layout.numel == 0
 
 
-def _mask(input: Any, p: float, channels: bool) -> Any:
+def _mask(input: Tensor, p: float, channels: bool) -> Any:
     """1 with the chance ``1 - p``, else 0: for each cell, or for each channel of each sample."""
-    if not channels:
-        return empty_like(input.detach()).bernoulli_(1 - p)
-    if input.dim() < 2:
+    layout = input.layout
+    if channels and layout.ndim < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    shape = (*input.shape[:2], *[1] * (input.dim() - 2))
-    made: Any = empty_like_layout(dense(shape, input.layout.dtype))
-    return made.bernoulli_(1 - p)
+    shape = (*layout.shape[:2], *[1] * (layout.ndim - 2))
+    made = empty_like_layout(dense(shape, layout.dtype) if channels else like(layout))
+    default_generator.stream.bernoulli(array_of(made), 1 - p)
+    return made
 
 
 def _dropped(input: Any, p: float, training: bool, inplace: bool, channels: bool) -> Any:

@@ -14,6 +14,8 @@ from pellucid.nn.dropouts import dropout1d as dropout1d
 from pellucid.nn.dropouts import dropout2d as dropout2d
 from pellucid.nn.dropouts import dropout3d as dropout3d
 from pellucid.nn.dropouts import feature_alpha_dropout as feature_alpha_dropout
+from pellucid.nn.resizing import interpolate as interpolate
+from pellucid.nn.resizing import upsample as upsample
 from pellucid.operators.activations import celu as celu
 from pellucid.operators.activations import elu as elu
 from pellucid.operators.activations import gelu as gelu
@@ -35,6 +37,7 @@ from pellucid.operators.activations import tanhshrink as tanhshrink
 from pellucid.operators.channel_norms import batch_norm as batch_norm
 from pellucid.operators.channel_norms import group_norm as group_norm
 from pellucid.operators.channel_norms import instance_norm as instance_norm
+from pellucid.operators.channel_norms import local_response_norm as local_response_norm
 from pellucid.operators.channel_norms import rms_norm as rms_norm
 from pellucid.operators.class_losses import nll_loss as nll_loss
 from pellucid.operators.combining import one_hot as one_hot
@@ -65,6 +68,8 @@ from pellucid.operators.norms import cosine_similarity as cosine_similarity
 from pellucid.operators.norms import normalize as normalize
 from pellucid.operators.norms import pairwise_distance as pairwise_distance
 from pellucid.operators.padding import pad as pad
+from pellucid.operators.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from pellucid.operators.pooling import avg_pool2d as avg_pool2d
 from pellucid.operators.pooling import max_pool2d_with_indices as max_pool2d_with_indices
 from pellucid.operators.standardising import layer_norm as layer_norm
 from pellucid.operators.windows import fold as fold

@@ -246,3 +246,7 @@ uniform, normal, constant, eye = _old_name(uniform_), _old_name(normal_), _old_n
 dirac, orthogonal, sparse = _old_name(dirac_), _old_name(orthogonal_), _old_name(sparse_)
 xavier_uniform, xavier_normal = _old_name(xavier_uniform_), _old_name(xavier_normal_)
 kaiming_uniform, kaiming_normal = _old_name(kaiming_uniform_), _old_name(kaiming_normal_)
+
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(f"torch.nn.init.{name} is missing from Pellucid", name=name)

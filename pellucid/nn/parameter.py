@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pellucid.operators.creation import empty
 from pellucid.tensor import Tensor
 
 
@@ -17,8 +18,6 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
-            from pellucid.operators.creation import empty
-
             data = empty(0)
         return share(cls, data, requires_grad)
 
@@ -27,19 +26,34 @@ class Parameter(Tensor):
             memo[id(self)] = type(self)(self.detach().clone(), self.tracked)
         return memo[id(self)]
 
+    def __repr__(self) -> str:
+        plain: Any = self.detach()
+        plain.tracked = self.tracked
+        return f"Parameter containing:\n{plain!r}"
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         return type(self), (self.detach(), self.tracked)
 
 
-class Buffer(Tensor):
-    """A tensor that becomes a buffer of the module it is assigned to."""
+class _BufferType(type):
+    """Makes ``isinstance(t, Buffer)`` a question to the tensor."""
 
-    __slots__ = ("persistent",)
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and "_is_buffer" in instance.__dict__
+
+
+class Buffer(metaclass=_BufferType):
+    """A tensor that becomes a buffer of the module it is assigned to; otherwise it is a plain tensor.
+
+    It shares the memory of ``data``.
+    """
+
     persistent: bool
 
-    def __new__(cls, data: Tensor, *, persistent: bool = True) -> Buffer:
-        made = share(cls, data, False)
-        made.persistent = persistent
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
+        made: Any = empty(0) if data is None else data.detach()
+        made.tracked = data is not None and data.tracked
+        made.persistent, made._is_buffer = persistent, True
         return made
 
 

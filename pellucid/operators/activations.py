@@ -50,7 +50,7 @@ _relu_plans = _relu.plans
 @both
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """``max(input, 0)``; the gradient at 0 is 0."""
-    if inplace or type(input) is not Tensor:
+    if inplace or not isinstance(input, Tensor):
         return _apply(_relu, input, inplace)
     return _relu_plans[input.layout](input)
 
@@ -318,7 +318,7 @@ def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None)
     Raises:
         RuntimeError: ``approximate`` is neither "none" nor "tanh".
     """
-    if type(input) is Tensor and approximate == "none" and out is None:
+    if isinstance(input, Tensor) and approximate == "none" and out is None:
         return _gelu_plans[input.layout](input)
     op = _gelu.get(approximate)
     if op is None:

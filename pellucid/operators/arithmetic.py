@@ -61,8 +61,8 @@ _scaled_sub = Pointwise("sub", lambda a, b, alpha: a - alpha * b, SAME, promotin
 def _scaled(plain: Pointwise, scaled: Pointwise, target: Any, input: Any, other: Any, alpha: Any, out: Any) -> Any:
     """``input + alpha * other`` (or minus), into ``target`` or ``out`` if there is one."""
     name = plain.name
-    a = number_or_tensor(input, name, "input", other)
-    b = number_or_tensor(other, name, "other", input)
+    a = input if type(input) is Tensor else number_or_tensor(input, name, "input", other)
+    b = other if type(other) is Tensor else number_or_tensor(other, name, "other", input)
     if type(alpha) is int and alpha == 1:
         return plain.deliver(out, a, b) if target is None else plain.write(target, a, b)
     _check_alpha(name, a, b, alpha)
@@ -88,7 +88,7 @@ _plus, _minus = _add.plans, _sub.plans
 @both
 def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """Sums: ``out[...] = input[...] + alpha * other[...]``, broadcast and promoted."""
-    if type(other) is Tensor and type(input) is Tensor and alpha is _ONE and out is None:
+    if isinstance(other, Tensor) and isinstance(input, Tensor) and alpha is _ONE and out is None:
         return _plus[input.layout, other.layout](input, other)
     return _scaled(_add, _scaled_add, None, input, other, alpha, out)
 
@@ -96,7 +96,7 @@ def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None)
 @both
 def sub(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """Differences: ``out[...] = input[...] - alpha * other[...]``; not defined for two boolean tensors."""
-    if type(other) is Tensor and type(input) is Tensor and alpha is _ONE and out is None:
+    if isinstance(other, Tensor) and isinstance(input, Tensor) and alpha is _ONE and out is None:
         return _minus[input.layout, other.layout](input, other)
     return _scaled(_sub, _scaled_sub, None, input, other, alpha, out)
 
@@ -206,7 +206,7 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None, out: Ten
     Raises:
         RuntimeError: an integer is divided by zero with rounding; another rounding mode.
     """
-    if type(other) is Tensor and type(input) is Tensor and rounding_mode is None and out is None:
+    if isinstance(other, Tensor) and isinstance(input, Tensor) and rounding_mode is None and out is None:
         return _quotients[input.layout, other.layout](input, other)
     op = _division(rounding_mode)
     first = number_or_tensor(input, "div", "input", other)

@@ -10,7 +10,7 @@ from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, select
 from pellucid.layout import Layout
 from pellucid.operators.define import both, method
-from pellucid.operators.pointwise import SAME, Pointwise, number_or_tensor, require_tensor
+from pellucid.operators.pointwise import NUMBERS, SAME, Pointwise, number_or_tensor, require_tensor
 from pellucid.plan import Operand
 from pellucid.tensor import Tensor
 
@@ -49,6 +49,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     Raises:
         RuntimeError: ``input`` and ``end`` have different dtypes.
     """
+    if out is None and type(input) is type(end) is Tensor and type(weight) in NUMBERS:
+        return _lerps.plans[input.layout, end.layout, type(weight)](input, end, weight)
     return _lerps.deliver(out, *_lerp_operands(input, end, weight))
 
 
@@ -90,6 +92,9 @@ def addcmul(
     input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
     """``out[...] = input[...] + value * tensor1[...] * tensor2[...]``."""
+    if out is None and type(input) is type(tensor1) is type(tensor2) is Tensor and type(value) in NUMBERS:
+        key = input.layout, tensor1.layout, tensor2.layout, type(value)
+        return _addcmul.plans[key](input, tensor1, tensor2, value)
     return _addcmul.deliver(out, *_operands("addcmul", input, tensor1, tensor2, value))
 
 
@@ -108,6 +113,9 @@ def addcdiv(
     Raises:
         RuntimeError: both tensors of the quotient hold integers.
     """
+    if out is None and type(input) is type(tensor1) is type(tensor2) is Tensor and type(value) in NUMBERS:
+        key = input.layout, tensor1.layout, tensor2.layout, type(value)
+        return _addcdiv.plans[key](input, tensor1, tensor2, value)
     return _addcdiv.deliver(out, *_operands("addcdiv", input, tensor1, tensor2, value))
 
 

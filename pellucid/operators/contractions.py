@@ -42,7 +42,9 @@ def einsum(*args: Any) -> Any:
         operands = list(args[1]) if len(args) == 2 and isinstance(args[1], (list, tuple)) else list(args[1:])
         inputs, output = parse_equation(args[0], len(operands))
     require_tensors("einsum", **{f"operands[{k}]": x for k, x in enumerate(operands)})
-    expanded = [_with_ellipsis(k, x.layout.shape, labels) for k, (x, labels) in enumerate(zip(operands, inputs, strict=True))]
+    expanded = [
+        _with_ellipsis(k, x.layout.shape, labels) for k, (x, labels) in enumerate(zip(operands, inputs, strict=True))
+    ]
     wanted = _output(inputs, expanded, output)
     sizes = _sizes(operands, expanded)
     factors = [_diagonal(k, x, labels, sizes) for k, (x, labels) in enumerate(zip(operands, expanded, strict=True))]

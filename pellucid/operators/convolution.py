@@ -1,6 +1,6 @@
 """Convolutions as matrix products: windows are laid out as columns, and BLAS multiplies them by the weight.
 
-    out[n, o, y, x] = bias[o] + sum over c, i, j of weight[o, c, i, j] * input[n, c, y*s + i*d - p, x*s + j*d - p]
+out[n, o, y, x] = bias[o] + sum over c, i, j of weight[o, c, i, j] * input[n, c, y*s + i*d - p, x*s + j*d - p]
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def conv2d(
     if input.dim() == 3:
         return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     if input.dtype in HALVES:
-        wide = [None if t is None else t.to(float32) for t in (input, weight, bias)]
-        return conv2d(*wide, stride, padding, dilation, groups).to(input.dtype)
+        x, w, b = (None if t is None else t.to(float32) for t in (input, weight, bias))
+        return conv2d(x, w, b, stride, padding, dilation, groups).to(input.dtype)
     kernel = tuple(weight.shape[2:])
     plain = window_of("conv2d", kernel, stride, 0, dilation)
     padding, extra = _padding("conv2d", padding, plain)
@@ -154,8 +154,8 @@ def conv_transpose2d(
             f"{list(input.shape)} to have {weight.shape[0]} channels, but got {c} channels instead"
         )
     if input.dtype in HALVES:
-        wide = [None if t is None else t.to(float32) for t in (input, weight, bias)]
-        return conv_transpose2d(*wide, *options).to(input.dtype)
+        x, w, b = (None if t is None else t.to(float32) for t in (input, weight, bias))
+        return conv_transpose2d(x, w, b, *options).to(input.dtype)
     window = window_of("conv_transpose2d", tuple(weight.shape[2:]), stride, padding, dilation)
     extra = pair("conv_transpose2d", "output_padding", output_padding)
     size = tuple(

@@ -57,10 +57,8 @@ def _unique_cells(x: Any, ranked: bool, inverse: bool, counts: bool) -> Any:
     cells, order = array_of(flat), None
     if flat.layout.dtype in (bfloat16, float16):
         cells = cells.astype(np.float32)
-    if ranked and (inverse or counts or flat.layout.dtype.is_floating_point):
+    if ranked:
         order = array_of(argsort(flat))
-    elif ranked:
-        cells = np.sort(cells)
     runs = Runs(cells, order)
     return _results(runs, runs.values, x.layout.dtype, tuple(x.layout.shape), inverse, counts)
 
@@ -79,8 +77,11 @@ def _unique_rows(operator: str, x: Any, dim: int, ranked: bool, inverse: bool, c
     flat = cells.reshape(len(cells), -1) if cells.size else cells.reshape(len(cells), 0)
     order = np.lexsort(flat.T[::-1]) if ranked and flat.size else None
     runs = Runs(flat, order)
-    values = np.moveaxis(runs.values.reshape(-1, *cells.shape[1:]), 0, d)
-    return _results(runs, values, x.layout.dtype, (len(cells),), inverse, counts)
+    values = runs.values.reshape(len(runs.values), *cells.shape[1:])
+    found = _results(runs, values, x.layout.dtype, (len(cells),), inverse, counts)
+    if isinstance(found, tuple):
+        return found[0].movedim(0, d), *found[1:]
+    return found.movedim(0, d)
 
 
 def _unique(operator: str, input: Any, ranked: bool, inverse: bool, counts: bool, dim: int | None) -> Any:

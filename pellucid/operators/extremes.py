@@ -7,18 +7,17 @@ A NaN beats every number. Ties go to the first cell; gradients of ties are share
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.dtypes import bool_, int64
 from pellucid.errors import shape_text
-from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, axis, const, load, select, size
 from pellucid.formula.formula import Fold, Formula, Output, folding, locating
 from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, deliver, wrap_dim
-from pellucid.operators.pointwise import SAME, Pointwise
 from pellucid.operators.rows import (
     Dims,
     Walk,
@@ -33,6 +32,7 @@ from pellucid.operators.rows import (
     reduced_dims,
     walk_over,
 )
+from pellucid.operators.selecting import larger, smaller
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
 from pellucid.tensor import Tensor
@@ -229,19 +229,17 @@ def _all_plan(op: str, x: Layout) -> Plan:
 
 _whole = PlanTable(_all_plan)
 
-_larger = Pointwise("maximum", E.maximum, SAME)
-_smaller = Pointwise("minimum", E.minimum, SAME)
 max_result = return_type("max", "values", "indices")
 min_result = return_type("min", "values", "indices")
 
 
-def _extreme(op: str, pair: Any, two: Pointwise, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
+def _extreme(op: str, pair: Any, two: Callable[..., Any], input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
     if not isinstance(input, Tensor):
         not_tensor(op, input)
     if dim is None:
         return deliver(_whole[op, input.layout](input), out, op)
     if isinstance(dim, Tensor):
-        return deliver(two(input, dim), out, op)
+        return two(input, dim, out=out)
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(
             f"{op}() received an invalid combination of arguments: dim must be an int or a tensor, not "
@@ -264,7 +262,7 @@ def max(
     """
     if axis is not None or keepdims:
         dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
-    return _extreme("max", max_result, _larger, input, dim if other is None else other, keepdim, out)
+    return _extreme("max", max_result, larger, input, dim if other is None else other, keepdim, out)
 
 
 @both
@@ -281,7 +279,7 @@ def min(
     """
     if axis is not None or keepdims:
         dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
-    return _extreme("min", min_result, _smaller, input, dim if other is None else other, keepdim, out)
+    return _extreme("min", min_result, smaller, input, dim if other is None else other, keepdim, out)
 
 
 def _arg_plan(op: str, x: Layout, dim: int | None, keepdim: bool) -> Plan:

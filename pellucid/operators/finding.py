@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.dtypes import bfloat16, bool_, int64
 from pellucid.errors import shape_text
-from pellucid.layout import broadcast_shapes, dense, layout_of
+from pellucid.layout import broadcast_shapes, layout_of
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import both
 from pellucid.operators.indexing import deliver_same, take
@@ -32,10 +32,10 @@ def _coordinates(x: Tensor) -> Tensor:
     """A row of coordinates per cell that is not zero; columns lie side by side in memory."""
     cells = _true_cells(x)
     if cells.ndim == 0:
-        return empty_like_layout(dense((int(bool(cells)), 0), int64))
+        return empty_like_layout(layout_of((int(bool(cells)), 0), (1, int(bool(cells))), int64))
     columns = np.nonzero(cells)
     n = len(columns[0])
-    result = empty_like_layout(layout_of((n, len(columns)), (1, max(n, 1)), int64))
+    result = empty_like_layout(layout_of((n, len(columns)), (1, n), int64))
     if n:
         rows = array_of(result)
         for k, column in enumerate(columns):

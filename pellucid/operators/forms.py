@@ -72,7 +72,7 @@ def binary(
 ) -> Callable[..., Tensor]:
     """Define ``name(input, other, *, out=None)``, its method and its in-place twin.
 
-    ``numbers`` says where a Python number is allowed: "second", "one" of the two, "either" or both, or "none".
+    ``argument`` names the second operand, "other" or "values". ``numbers`` says where a Python number is allowed: "second", "one" of the two, "either" or both, or "none".
     """
     op = Pointwise(name, expression, kind, **options)
     plans, fast = op.plans, NUMBERS if numbers != "none" else frozenset()
@@ -85,17 +85,17 @@ def binary(
         first = number_or_tensor(input, name, "input", other)
         return op.deliver(out, first, number_or_tensor(other, name, argument, input))
 
-    if argument == "exponent":
+    if argument == "values":
 
-        def function(input: Tensor, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-            return slow(input, exponent, out)
+        def function(input: Tensor, values: Any, *, out: Tensor | None = None) -> Tensor:
+            return slow(input, values, out)
 
     else:
 
         def function(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:  # type: ignore[misc]
-            if out is None and type(input) is Tensor:
+            if out is None and isinstance(input, Tensor):
                 kind = type(other)
-                if kind is Tensor:
+                if isinstance(other, Tensor):
                     return plans[input.layout, other.layout](input, other)
                 if kind in fast:
                     return plans[input.layout, kind](input, other)
@@ -139,6 +139,8 @@ def infix(op: Pointwise) -> Callable[[Tensor, Any], Any]:
             return plans[self.layout, other.layout](self, other)
         if kind in NUMBERS:
             return plans[self.layout, kind](self, other)
+        if isinstance(other, Tensor):
+            return plans[self.layout, other.layout](self, other)
         try:
             value = number_or_tensor(other, op.name, "other", self)
         except TypeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from pellucid.autograd.graph import Node, recorder
@@ -26,11 +27,13 @@ class LinearRule:
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         saved, g = node.unpack(), grads[0]
         by_input = matmul(g, saved[2].conj()) if node.edges[0] is not None else None
-        rows = g.reshape(-1, g.layout.shape[-1]) if g.layout.ndim != 2 else g
+        shape = g.layout.shape
+        count = prod(shape[:-1])
+        rows = g if len(shape) == 2 else g.reshape(count, shape[-1])
         by_weight = by_bias = None
         if node.edges[1] is not None:
             x = saved[1]
-            by_weight = matmul(rows.t(), x.reshape(-1, x.layout.shape[-1]).conj())
+            by_weight = matmul(rows.t(), x.reshape(count, x.layout.shape[-1]).conj())
         if len(node.edges) > 2 and node.edges[2] is not None:
             by_bias = rows.sum(0)
         return (by_input, by_weight, by_bias)[: len(node.edges)]
@@ -99,8 +102,9 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
         )
     out, first, second = weight.shape
-    rows1, rows2 = input1.reshape(-1, first), input2.reshape(-1, second)
-    halfway = matmul(rows1, weight.permute(1, 0, 2).reshape(first, out * second)).reshape(-1, out, second)
+    count = prod(input1.shape[:-1])
+    rows1, rows2 = input1.reshape(count, first), input2.reshape(count, second)
+    halfway = matmul(rows1, weight.permute(1, 0, 2).reshape(first, out * second)).reshape(count, out, second)
     result: Any = matmul(halfway, rows2.unsqueeze(-1))
     result = result.reshape(*input1.shape[:-1], out)
     return result if bias is None else result + bias

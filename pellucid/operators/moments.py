@@ -1,4 +1,4 @@
-"""Sums over pairs and over places: covariance, correlation, trace, histograms, areas under curves."""
+"""Sums over pairs and over places: covariance, correlation, trace, histograms."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.dtypes import bool_
+from pellucid.dtypes import bool_, float32, float64
 from pellucid.errors import shape_text
 from pellucid.layout import dense
-from pellucid.operators.define import both, deliver, public
+from pellucid.operators.define import both, deliver
 from pellucid.operators.functions import complex as complex_of
-from pellucid.operators.rows import is_inexact, not_tensor
+from pellucid.operators.rows import delivered_same, is_inexact, not_tensor
+from pellucid.return_types import return_type
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 
@@ -144,36 +145,59 @@ def histc(
     return deliver(result, out, "histc")
 
 
-@public
-def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """The area under ``y`` by straight lines between its cells: ``sum_j (y[j] + y[j+1]) / 2 (x[j+1] - x[j])``."""
-    return _areas("trapezoid", y, x, dx, dim).sum(dim)
+histogram_result = return_type("histogram", "hist", "bin_edges")
 
 
-public(trapezoid, "trapz")
+@both
+def histogram(
+    input: Tensor, bins: int | Tensor = 100, *, range: tuple[float, float] | None = None,
+    weight: Tensor | None = None, density: bool = False, out: Any = None,
+) -> Any:  # fmt: skip
+    """How many cells (or how much of their weight) lie between neighbouring edges, and the edges.
+
+    ``bins`` is how many equal bins ``range`` (by default that of the cells) is cut into, or a tensor of ascending
+    edges. ``density`` divides by the total and by the widths, so that the area is 1.
+
+    Raises:
+        RuntimeError: no bins, edges that do not ascend, limits that are not finite, a weight of another shape.
+    """
+    if not isinstance(input, Tensor):
+        not_tensor("histogram", input)
+    if input.dtype not in (float32, float64):
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{input.dtype.scalar_name}'; use .float()")
+    if weight is not None and (weight.shape != input.shape or weight.dtype is not input.dtype):
+        raise RuntimeError(
+            f"histogram(): if weight tensor is provided it should have the same shape and dtype as input, got "
+            f"{list(weight.shape)} {weight.dtype} and {list(input.shape)} {input.dtype}"
+        )
+    cells = array_of(input).reshape(-1)
+    edges = _edges(cells, bins, range)
+    shares = None if weight is None else array_of(weight).reshape(-1)
+    counts, _ = np.histogram(cells, edges, weights=shares)
+    counts = counts.astype(cells.dtype)
+    if density:
+        counts = counts / counts.sum() / np.diff(edges)
+    results = []
+    for values in (counts, edges):
+        result = empty_like_layout(dense(values.shape, input.dtype))
+        array_of(result)[...] = values
+        results.append(result)
+    return histogram_result(delivered_same(results, out, "histogram"))
 
 
-@public
-def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, dim: int = -1) -> Tensor:
-    """The areas of `trapezoid` up to every cell."""
-    return _areas("cumulative_trapezoid", y, x, dx, dim).cumsum(dim)
-
-
-def _areas(name: str, y: Any, x: Any, dx: float | None, dim: int) -> Any:
-    """The area of each strip."""
-    if x is not None and dx is not None:
-        raise TypeError(f"{name}(): give the places x or their distance dx, not both")
-    for t in (y, x):
-        if isinstance(t, Tensor) and t.dtype is bool_:
-            raise RuntimeError(f"{name}(): received a bool input, but bool is not supported; use .int()")
-    n = y.shape[dim]
-    pairs = y.narrow(dim, 0, max(n - 1, 0)) + y.narrow(dim, min(1, n), max(n - 1, 0))
-    if x is None:
-        return pairs * ((1 if dx is None else dx) / 2)
-    if x.ndim == 1:
-        if x.shape[0] != n:
-            raise RuntimeError(f"{name}(): There must be one `x` value for each sample point, got {x.shape[0]} and {n}")
-        x = x.reshape([-1 if k == dim % y.ndim else 1 for k in range(y.ndim)])
-    d = dim % y.ndim - y.ndim
-    width = x.narrow(d, 1, x.shape[d] - 1) - x.narrow(d, 0, x.shape[d] - 1)
-    return pairs * width / 2.0
+def _edges(cells: np.ndarray[Any, Any], bins: Any, limits: tuple[float, float] | None) -> np.ndarray[Any, Any]:
+    if isinstance(bins, Tensor):
+        if bins.ndim != 1 or bins.numel() < 2:
+            raise RuntimeError(f"histogram(): bins tensor should have one dimension and two cells, got {list(bins.shape)}")
+        edges = np.array(array_of(bins), cells.dtype)
+        if (np.diff(edges) < 0).any():
+            raise RuntimeError("histogram(): bins must increase monotonically")
+        return edges
+    if bins < 1:
+        raise RuntimeError(f"histogram(): bins must be > 0, but got {bins}")
+    low, high = limits or ((float(cells.min()), float(cells.max())) if cells.size else (0.0, 0.0))
+    if not (np.isfinite(low) and np.isfinite(high)) or low > high:
+        raise RuntimeError(f"histogram(): the range must be finite and ascending, got [{low}, {high}]")
+    if low == high:
+        low, high = (low - 0.5, high + 0.5) if limits is None else (low - 1, high + 1)
+    return np.linspace(low, high, bins + 1, dtype=cells.dtype)

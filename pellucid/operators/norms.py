@@ -146,11 +146,12 @@ def norm(
     input: Tensor, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False,
     out: Tensor | None = None, dtype: DType | None = None,
 ) -> Tensor:  # fmt: skip
-    """The length of vectors: ``(sum |x|^p)^(1/p)`` over ``dim``; "fro" is 2, "nuc" the sum of singular values."""
+    """The length of vectors: ``(sum |x|^p)^(1/p)`` over ``dim``; "fro" is 2."""
     if p == "nuc":
-        from pellucid import linalg
-
-        return linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)
+        raise NotImplementedError(
+            "norm(): p='nuc' is the sum of singular values, and Pellucid has no singular value decomposition; "
+            "p='fro' and numbers work"
+        )
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm(): Expected p to be a number, 'fro' or 'nuc', got {p!r}")
     order = 2.0 if p is None or p == "fro" else float(p)

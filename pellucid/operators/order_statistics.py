@@ -77,7 +77,17 @@ _picked = PlanTable(_picked_plan)
 
 
 def _at_rank(rank: int, rows: Array) -> Array:
-    places: Array = np.argsort(rows, axis=-1, kind="stable")[..., rank]
+    """Where the cell of this rank stands; of equal cells, those in front have the lower ranks."""
+    values = np.partition(rows, rank, axis=-1)[..., rank, None]  # NaN last
+    found = rows == values
+    below = rows < values
+    if rows.dtype.kind == "f" and np.isnan(values).any():
+        found |= np.isnan(rows) & np.isnan(values)
+        below |= ~np.isnan(rows) & np.isnan(values)
+    if (found.sum(-1) > 1).any():
+        before = rank - below.sum(-1, keepdims=True)  # how many equal cells come first
+        found &= np.cumsum(found, -1) == before + 1
+    places: Array = found.argmax(-1)
     return places
 
 
@@ -86,14 +96,15 @@ def _median_place(rows: Array) -> Array:
     places = _at_rank((rows.shape[-1] - 1) // 2, rows)
     if rows.dtype.kind == "f":
         unordered = np.isnan(rows)
-        places = np.where(unordered.any(-1), unordered.argmax(-1), places)
+        if unordered.any():
+            places = np.where(unordered.any(-1), unordered.argmax(-1), places)
     return places
 
 
 def _nanmedian_place(rows: Array) -> Array:
-    if rows.dtype.kind != "f":
+    if rows.dtype.kind != "f" or not np.isnan(rows).any():
         return _median_place(rows)
-    order = np.argsort(rows, axis=-1, kind="stable")  # NaN last
+    order = np.argsort(rows, axis=-1, kind="stable")
     known = rows.shape[-1] - np.isnan(rows).sum(-1)
     return np.take_along_axis(order, np.maximum((known - 1) // 2, 0)[..., None], -1)[..., 0]
 

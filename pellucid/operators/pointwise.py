@@ -205,32 +205,53 @@ class Pointwise:
     # -- calls --------------------------------------------------------------------------------------------------------
 
     def __call__(self, *operands: Any) -> Any:
-        return self.plans[tuple([key_of(x) for x in operands])](*operands)
+        key = tuple([x.layout if isinstance(x, Tensor) else type(x) for x in operands])
+        return self.plans[key](*operands)
 
     def write(self, x: Tensor, *operands: Any) -> Tensor:
         """Write the result into ``x`` (which may be one of the operands), as the in-place forms do."""
-        if any(isinstance(y, Tensor) and y is not x and y.storage is x.storage for y in operands):
+        key: list[Any] = [x.layout]
+        tracked, shared = x.tracked, False
+        for y in operands:
+            if isinstance(y, Tensor):
+                key.append(y.layout)
+                tracked = tracked or y.tracked
+                shared = shared or (y is not x and y.storage is x.storage)
+            else:
+                key.append(type(y))
+        if shared:
             require_writable(self.name, x, operands)
-            operands = tuple(apart(y, x) for y in operands)
-        key = (x.layout, *[key_of(y) for y in operands])
-        plan = self.writes[key]
-        if not native.recorded(x, *operands):
+            operands = tuple([apart(y, x) for y in operands])
+            key[1:] = [key_of(y) for y in operands]
+        plan = self.writes[tuple(key)]
+        record: Any = self.records[tuple(key)] if tracked and native.grad_enabled() else None
+        if record is None:
             return plan(x, *operands)
-        entry: Any = self.records[key]
-        if entry is None:
-            return plan(x, *operands)
-        return in_place(x, lambda: plan(x, *operands), entry, *operands)
+        return in_place(x, lambda: plan(x, *operands), record, *operands)
 
-    def deliver(self, out: Tensor | None, *operands: Any) -> Any:
+    def deliver(self, out: Any, *operands: Any) -> Any:
         """The result, or ``out`` with the result written into it."""
         if out is None:
             return self(*operands)
-        fits = (
-            isinstance(out, Tensor)
-            and out.layout.shape == self.shape([key_of(x) for x in operands])
-            and not (native.grad_enabled() and any(getattr(x, "tracked", False) for x in (out, *operands)))
-        )
-        return self.write(out, *operands) if fits else deliver(self(*operands), out, self.name)
+        if not isinstance(out, Tensor):
+            return deliver(self(*operands), out, self.name)
+        keys: list[Any] = []
+        tracked, shared = out.tracked, False
+        for x in operands:
+            if isinstance(x, Tensor):
+                keys.append(x.layout)
+                tracked = tracked or x.tracked
+                shared = shared or (x is not out and x.storage is out.storage)
+            else:
+                keys.append(type(x))
+        if tracked and native.grad_enabled():
+            return deliver(self(*operands), out, self.name)
+        plan = self.writes.get((out.layout, *keys))
+        if plan is not None and not shared:
+            return plan(out, *operands)
+        if out.layout.shape == self.shape(keys):
+            return self.write(out, *operands)
+        return deliver(self(*operands), out, self.name)
 
 
 def apart(y: Any, x: Tensor) -> Any:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from pellucid.autograd.graph import Node, recorder
-from pellucid.dtypes import int64
+from pellucid.dtypes import float32, int64
+from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, extent, load
 from pellucid.formula.formula import Fold, Formula, Output, locating, lowest
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import public
-from pellucid.operators.windows import Window, require_room, unfold_windows, window_of
+from pellucid.operators.define import deliver, public
+from pellucid.operators.products import HALVES
+from pellucid.operators.windows import Window, require_room, unfold_windows, window_of, working
 from pellucid.plan import Plan, PlanTable, kernel_plan
 
 
@@ -38,11 +40,12 @@ def _max_pool_plan(x: Layout, window: Window, ceil: bool) -> Plan:
     count = window.count((height, width), ceil)
     require_room("max_pool2d", x, count, window)
     row, column = window.at(0, axis(2), axis(4)), window.at(1, axis(3), axis(5))
-    fill = lowest(x.dtype).data
-    value = load(0, x.dtype, (axis(0), axis(1), row, column), fill=fill)
-    reducer = locating("max", x.dtype)
+    fill, inner = lowest(x.dtype).data, working(x.dtype)
+    value = load(0, x.dtype, (axis(0), axis(1), row, column), fill=fill).cast(inner)
+    reducer = locating("max", inner)
     stage = Fold(reducer, (value, row * extent(0, 3) + column), 0)
-    formula = Formula("max_pool2d", 4, tuple(Output(s) for s in stage.states), 2, (stage,))
+    values, places = stage.states
+    formula = Formula("max_pool2d", 4, (Output(values.cast(x.dtype)), Output(places)), 2, (stage,))
     results = [dense((n, c, *count), x.dtype), dense((n, c, *count), int64)]
     record = recorder(_MaxPoolRule(), results, [x]) if x.dtype.is_floating_point else None
     return kernel_plan(formula, (x,), (n, c, *count, *window.kernel), results, record=record, given=window.numbers())
@@ -105,7 +108,16 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest cell of each window of (N, C, L) or (C, L)."""
+    """The largest cell of each window of (N, C, L) or (C, L).
+
+    Raises:
+        RuntimeError: another rank, no channels or no cells.
+    """
+    if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
+        raise RuntimeError(
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            f"{list(input.shape)}"
+        )
     one = [None if v is None else v if isinstance(v, int) else v[0] for v in (kernel_size, stride, padding, dilation)]
     values, places = max_pool2d_with_indices(
         input.unsqueeze(-2),
@@ -118,7 +130,6 @@ def max_pool1d(
     return (values.squeeze(-2), places.squeeze(-2)) if return_indices else values.squeeze(-2)
 
 
-@public
 def avg_pool2d(
     input: Any,
     kernel_size: Any,
@@ -127,14 +138,19 @@ def avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    *,
+    out: Any = None,
 ) -> Any:
-    """The mean of each window of (N, C, H, W) or (C, H, W).
+    """The mean of each window of (N, C, H, W) or (C, H, W); that of integers is truncated.
 
     Raises:
         RuntimeError: padding of more than half the kernel, a kernel that does not fit, a divisor of 0.
     """
     if divisor_override == 0:
         raise RuntimeError("avg_pool2d: divisor must be not zero")
+    if out is not None:
+        options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return deliver(avg_pool2d(input, *options), out, "avg_pool2d")
     if input.dim() == 3:
         return avg_pool2d(
             input.unsqueeze(0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -150,9 +166,8 @@ def avg_pool2d(
     count = window.count(size, ceil_mode)
     require_room("avg_pool2d", input.layout, count, window)
     sums = _window_sums(input, window, count)
-    if divisor_override is not None:
-        return sums / divisor_override
-    return sums / _divisors(input, window, size, count, count_include_pad)
+    counts = divisor_override or _divisors(input, window, size, count, count_include_pad)
+    return sums / counts if input.dtype.is_floating_point else sums.div(counts, rounding_mode="trunc")
 
 
 def _window_sums(input: Any, window: Window, count: tuple[int, int]) -> Any:
@@ -182,13 +197,25 @@ def _divisors(input: Any, window: Window, size: Any, count: tuple[int, int], wit
     return rows.unsqueeze(1) * columns
 
 
-@public
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """Means over a grid of ``output_size`` cells: cell y covers rows floor(y H / oH) to ceil((y + 1) H / oH)."""
+    """Means over a grid of ``output_size`` cells: cell y covers rows floor(y H / oH) to ceil((y + 1) H / oH).
+
+    Raises:
+        ValueError: no more dimensions than output sizes; RuntimeError: not 3-D or 4-D, not a pair of sizes.
+    """
     wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    if not isinstance(output_size, int) and input.dim() <= len(wanted):
+        raise ValueError(f"adaptive_avg_pool2d: Input dimension should be at least 3, got {shape_text(input.shape)}")
+    if input.dim() not in (3, 4) or len(wanted) != 2 or any(w is not None and w < 0 for w in wanted):
+        raise RuntimeError(
+            "adaptive_avg_pool2d: output_size must be 2 numbers (None: as the input) greater than or equal to 0, and the "
+            f"input 3-D or 4-D; received {list(wanted)} for {shape_text(input.shape)}"
+        )
+    if input.dtype in HALVES:
+        return adaptive_avg_pool2d(input.to(float32), wanted).to(input.dtype)
     size = tuple(input.shape[-2:])
     target = tuple(n if w is None else w for n, w in zip(size, wanted, strict=True))
-    if all(n % w == 0 for n, w in zip(size, target, strict=True)) and min(target) > 0:
+    if min(target) > 0 and all(n % w == 0 for n, w in zip(size, target, strict=True)):
         cells = tuple(n // w for n, w in zip(size, target, strict=True))
         split = input.reshape(*input.shape[:-2], target[0], cells[0], target[1], cells[1])
         return split.mean((-3, -1))
@@ -224,5 +251,10 @@ def avg_pool1d(
 @public
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Means over ``output_size`` cells of (N, C, L) or (C, L)."""
-    wanted = output_size if isinstance(output_size, int) else output_size[0]
-    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, wanted)).squeeze(-2)
+    wanted = [output_size] if isinstance(output_size, int) else list(output_size)
+    if len(wanted) != 1 or input.dim() not in (2, 3):
+        raise RuntimeError(
+            f"adaptive_avg_pool1d() argument 'output_size' should contain one int (got {len(wanted)}), and the input "
+            f"must be 2-D or 3-D, got {shape_text(input.shape)}"
+        )
+    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, wanted[0])).squeeze(-2)

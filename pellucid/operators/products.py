@@ -212,7 +212,7 @@ def _widened(a: Layout, b: Layout, result: Layout, alpha: float) -> Plan:
 def _formula_plan(a: Layout, b: Layout, batch: tuple[int, ...], result: Layout) -> Plan:
     """``out[.., i, j] = sum_k a[.., i, k] * b[.., k, j]`` for dtypes that BLAS does not have."""
     if a.dtype is bool_:
-        raise RuntimeError('"addmm_impl_cpu_" not implemented for \'Bool\': convert the operands to a number type')
+        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Bool': convert the operands to a number type")
     rank = len(batch) + 2
     i, j, k = rank - 2, rank - 1, rank
     left = load(0, a.dtype, (*_batch_coords(a, batch), axis(i), axis(k)))
@@ -246,7 +246,8 @@ class ProductRule:
     def _right(self, a: Any, g: Any) -> Any:
         if len(self.b) == 2 and len(self.a) > 2:
             # One product over all rows, where a batch of products would have to be summed.
-            return _times_matrices(a.reshape(-1, self.a[-1]).mH, g.reshape(-1, g.layout.shape[-1]))
+            count = prod(self.a[:-1])
+            return _times_matrices(a.reshape(count, self.a[-1]).mH, g.reshape(count, g.layout.shape[-1]))
         return summed_to(_times_matrices(a.mH, g), self.b)
 
 
@@ -341,7 +342,9 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     require_tensors("mm", input=input, mat2=mat2)
     for name, x in (("self", input), ("mat2", mat2)):
         if x.layout.ndim != 2:
-            raise RuntimeError(f"mm(): {name} must be a matrix, got {shape_text(x.layout.shape)}; see matmul for batches")
+            raise RuntimeError(
+                f"mm(): {name} must be a matrix, got {shape_text(x.layout.shape)}; see matmul for batches"
+            )
     return deliver(_mm_plans[input.layout, mat2.layout](input, mat2), out, "mm")
 
 

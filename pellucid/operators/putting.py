@@ -35,17 +35,17 @@ class Numbered:
         return _writes[op, t.layout, index.layout, key_of(value)].fresh(t, index, value)
 
 
-def _plan(op: str | None, x: Layout, index: Layout, source: Operand) -> Write:
+def _plan(op: str | None, x: Layout, index: Layout, source: Operand) -> Any:
     coords, numbers = flat_coordinates(load(1, index.dtype), tuple(x.shape) or (1,))
     value = load(0, source.dtype) if isinstance(source, Layout) else number_expr(source, x.dtype)
     formula = Scatter("put", index.ndim, coords if x.ndim else (), value, merging(op, x.dtype))
     bounds = Bounds("put_", 0, x.numel, IndexError, from_end=True)
-    rule = WriteRule("PutBackward0", Numbered(), op, source)  # type: ignore[arg-type]
+    rule = WriteRule("PutBackward0", Numbered(), op, source)
     result = like(x) if x.ndim else dense((), x.dtype)
     return Write(bounds, x, index, source, formula, tuple(index.shape), rule, result=result, given=numbers)
 
 
-_writes = PlanTable(_plan)  # type: ignore[arg-type]
+_writes: dict[Any, Any] = PlanTable(_plan)
 
 
 def _prepared(operator: str, x: Any, index: Any, source: Any, accumulate: bool) -> tuple[Any, Any]:
@@ -72,7 +72,7 @@ def _prepared(operator: str, x: Any, index: Any, source: Any, accumulate: bool) 
     return _writes[op, x.layout, index.layout, source.layout], source
 
 
-@method
+@both
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """A copy of ``input`` with ``out.flatten()[index[p]] = source[p]``, or ``+=`` with ``accumulate``; a negative
     index counts from the end, and of several writes to a cell the last one stays.

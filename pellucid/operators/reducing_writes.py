@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,23 @@ from pellucid.operators.rows import tracked_result
 from pellucid.operators.writing import Manner, Write, fitted
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
+
+
+class ReducingManner(Manner, Protocol):
+    """Which cells a source is reduced to."""
+
+    def run(self, t: Any, index: Any, value: Any, op: str | None) -> None:
+        """Write into ``t`` itself, without a trace."""
+        ...
+
+    def reduce(self, t: Any, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
+        """A copy of ``t`` with the source reduced to it; differentiable."""
+        ...
+
+    def used(self, source: Any, index: Any) -> Any:
+        """The cells of the source that the index sends somewhere."""
+        ...
+
 
 OPS = {"sum": "sum", "mean": "sum", "prod": "prod", "amax": "max", "amin": "min"}
 
@@ -38,7 +55,7 @@ class Reduction:
     """A write that reduces, after ``write``, which does so with the former values; operands (x, index, source)."""
 
     def __init__(
-        self, operator: str, node_name: str, kernel: str, manner: Manner, write: Any, x: Layout, index: Layout,
+        self, operator: str, node_name: str, kernel: str, manner: ReducingManner, write: Any, x: Layout, index: Layout,
         source: Layout, reduce: str, include_self: bool,
     ) -> None:  # fmt: skip
         if (reduce in ("amax", "amin") and x.dtype.is_complex) or (reduce == "mean" and x.dtype is bool_):
@@ -80,7 +97,7 @@ class Reduction:
             native.set_grad_enabled(before)
 
 
-def counts(manner: Manner, x: Any, index: Any, source: Any, include_self: bool) -> Any:
+def counts(manner: ReducingManner, x: Any, index: Any, source: Any, include_self: bool) -> Any:
     """How many values each cell of ``x`` is the mean of (1 where it is none)."""
     n = (ones if include_self else zeros)(dense(x.layout.shape, x.layout.dtype))
     manner.run(n, index, ones(dense(source.layout.shape, x.layout.dtype)), "sum")
@@ -91,7 +108,7 @@ class ReductionRule:
     """Derivatives of reductions: a sum hands its gradient on, a mean divides it, extremes share it among equals, a
     product multiplies it by the other factors."""
 
-    def __init__(self, name: str, manner: Manner, source: Layout, reduce: str, include_self: bool) -> None:
+    def __init__(self, name: str, manner: ReducingManner, source: Layout, reduce: str, include_self: bool) -> None:
         self.name, self.manner, self.source = name, manner, source
         self.reduce, self.include_self = reduce, include_self
 

@@ -78,7 +78,7 @@ def _plan(operator: str, op: str | None, x: Layout, dim: int, index: Layout, sou
     return Write(bounds, x, index, source, formula, tuple(index.shape), rule)
 
 
-_writes = PlanTable(_plan)
+_writes: dict[Any, Any] = PlanTable(_plan)
 
 
 def _require_fit(operator: str, x: Layout, d: int, index: Layout, source: Operand) -> None:
@@ -165,7 +165,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Ten
     except AttributeError:
         _require_tensors("scatter_add", input, index, src)
         raise
-    result = plan.fresh(input, index, src)  # type: ignore[attr-defined]
+    result = plan.fresh(input, index, src)
     return result if out is None else deliver_same(result, out, "scatter_add", index, src)
 
 
@@ -177,7 +177,7 @@ def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     except AttributeError:
         _require_tensors("scatter_add_", input, index, src)
         raise
-    return plan.into(input, index, src)  # type: ignore[attr-defined]
+    return plan.into(input, index, src)
 
 
 def _require_tensors(operator: str, input: Any, index: Any, src: Any) -> None:
@@ -200,7 +200,7 @@ def _reduction_plan(x: Layout, dim: int, index: Layout, src: Layout, reduce: str
     return Reduction("scatter_reduce", "ScatterReduceBackward0", kernel, Cells(d), write, x, index, src, reduce, include_self)
 
 
-_reductions = PlanTable(_reduction_plan)
+_reductions: dict[Any, Any] = PlanTable(_reduction_plan)
 
 
 def _reduction(input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:

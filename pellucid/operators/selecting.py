@@ -114,6 +114,14 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     ``max`` wins where the bounds cross. NaN stays NaN, of bounds as well. The gradient goes to ``input`` at the bounds
     themselves.
     """
+    if isinstance(input, Tensor) and out is None:
+        low, high = type(min), type(max)
+        if low in NUMBERS and high in NUMBERS:
+            return _between.plans[input.layout, low, high](input, min, max)
+        if low in NUMBERS and max is None:
+            return _above.plans[input.layout, low](input, min)
+        if high in NUMBERS and min is None:
+            return _below.plans[input.layout, high](input, max)
     op, bounds = _clamp_form(input, min, max)
     return op.deliver(out, input, *bounds)
 
@@ -121,6 +129,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 @method
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place form of `clamp`."""
+    if type(min) in NUMBERS and type(max) in NUMBERS:
+        return _between.write(input, input, min, max)
     op, bounds = _clamp_form(input, min, max)
     return op.write(input, input, *bounds)
 
@@ -198,7 +208,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
     Raises:
         RuntimeError: the condition is not boolean.
     """
-    if type(condition) is Tensor and type(input) is Tensor and type(other) is Tensor and out is None:
+    if out is None and isinstance(condition, Tensor) and isinstance(input, Tensor) and isinstance(other, Tensor):
         return _choices[condition.layout, input.layout, other.layout](condition, input, other)
     require_tensor(condition, "where", "condition")
     if input is None and other is None:
@@ -261,7 +271,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     Raises:
         RuntimeError: the mask is not boolean; a value tensor with dimensions.
     """
-    if type(value) in NUMBERS and type(mask) is Tensor and type(input) is Tensor:
+    if type(value) in NUMBERS and isinstance(mask, Tensor) and isinstance(input, Tensor):
         return _fills[input.layout, mask.layout, type(value)](input, mask, value)
     require_tensor(input, "masked_fill")
     require_tensor(mask, "masked_fill", "mask")

@@ -92,7 +92,7 @@ def _plan(
     return Write(bounds, x, index, source, formula, shape, rule, result=result, given=numbers)
 
 
-_writes = PlanTable(_plan)
+_writes: dict[Any, Any] = PlanTable(_plan)
 
 
 def _value(dtype: DType, source: Operand, here: tuple[Expr, ...]) -> Expr:
@@ -289,7 +289,7 @@ def _reduction_plan(x: Layout, dim: int, index: Layout, source: Layout, reduce: 
     return Reduction("index_reduce", "IndexReduceBackward0", kernel, Slices(d), write, x, index, source, reduce, include_self)
 
 
-_reductions = PlanTable(_reduction_plan)
+_reductions: dict[Any, Any] = PlanTable(_reduction_plan)
 
 
 def _reduction(operator: str, input: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:

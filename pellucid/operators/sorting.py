@@ -1,129 +1,129 @@
 """Sorting along a dimension: ``values[j] = x[indices[j]]`` in ascending or descending order.
 
-What is sorted are keys that hold a cell's rank and its place, ``key = rank << bits | place``: no two are equal, so any
-sort of them is stable, and NumPy's vectorised one can be used. The rank is the cell itself in bits that compare as
-unsigned integers do; NaN ranks above every number, and zeros of both signs are equal.
+What is sorted are keys: ``rank << 32 | place``, where the rank is the cell itself in bits that compare as unsigned
+integers do (NaN above every number, zeros of both signs equal) and the place is where it stands. The sort is stable
+and goes by the rank only; ranks of 64 bits are sorted by their lower half first, then by the upper one.
 """
 
 from __future__ import annotations
 
+from array import array
+from math import prod
+from operator import index as as_index
 from typing import Any
-
-import numpy as np
 
 from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import recorder
-from pellucid.dtypes import DType, bool_, float32, int32, int64, uint8, uint32, uint64
+from pellucid.codegen.schedule import GRAIN
+from pellucid.codegen.sorts import first_places, radix_sort
+from pellucid.dtypes import DType, bool_, float32, int32, int64, uint8, uint64
 from pellucid.errors import shape_text
-from pellucid.formula.expr import Expr, axis, given, is_nan, load, select
+from pellucid.formula.expr import Expr, axis, const, is_nan, load, select
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, dense, like
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.rows import WrittenRule
-from pellucid.plan import Plan, PlanTable, kernel_plan
+from pellucid.plan import RELEASE_CELLS, Plan, PlanTable, explain_status, kernel_plan
 from pellucid.return_types import return_type
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
-Array = np.ndarray[Any, Any]
+# -- ranks ------------------------------------------------------------------------------------------------------------
 
-# -- keys -------------------------------------------------------------------------------------------------------------
+_PLACE = 0xFFFFFFFF  # the bits of a key that are the place
 
 
-def rank_bits(dtype: DType) -> int:
-    """How many bits a rank of this dtype has: 16, 32 or 64 (half precision is ranked as float32)."""
-    return 8 * max(dtype.itemsize, 4 if dtype.is_floating_point else 2)
+def rank_bytes(dtype: DType) -> int:
+    """How many bytes a rank of this dtype has: 1, 2, 4 or 8 (half precision is ranked as float32)."""
+    return max(dtype.itemsize, 4) if dtype.is_floating_point else dtype.itemsize
 
 
 def rank_of(cell: Expr, largest_first: bool) -> Expr:
-    """A uint32 (of which dtypes of up to 16 bits use 16) that is smaller the earlier the cell comes."""
-    dtype = cell.dtype
-    if dtype.is_floating_point:
-        number = cell.cast(float32)
-        bits = select(number.equals(0.0), 0.0, number).bitcast(int32)  # one zero
-        rank = select(is_nan(number), 0x7FFFFFFF, select(bits < 0, bits ^ 0x7FFFFFFF, bits))
+    """A uint64 that is smaller the earlier the cell comes."""
+    bits = 8 * rank_bytes(cell.dtype)
+    half = 1 << (bits - 1)
+    if cell.dtype.is_floating_point:
+        number = cell.cast(float32) if bits == 32 else cell
+        signed = select(number.equals(0.0), 0.0, number).bitcast(int32 if bits == 32 else int64)  # one zero
+        signed = select(is_nan(number), half - 1, select(signed < 0, signed ^ (half - 1), signed))
+        rank = signed.cast(int64)
     else:
-        rank = cell.cast(uint8).cast(int32) if dtype is bool_ else cell.cast(int32)
-    unsigned = dtype.kind in "bu"
-    if rank_bits(dtype) == 16:
-        rank = rank if unsigned else rank + 0x8000
-        return (0xFFFF - rank if largest_first else rank).cast(uint32)
-    rank = rank if unsigned else rank ^ -0x80000000
-    return (~rank if largest_first else rank).cast(uint32)
+        rank = (cell.cast(uint8) if cell.dtype is bool_ else cell).cast(int64)
+    if bits == 64:
+        rank = rank if cell.dtype.kind == "u" else rank ^ -half
+        return (~rank if largest_first else rank).cast(uint64)
+    rank = rank if cell.dtype.kind in "bu" else rank + half
+    return (2 * half - 1 - rank if largest_first else rank).cast(uint64)
 
 
-def _key_plan(x: Layout, d: int, largest_first: bool) -> Plan:
-    """Rows of keys, of cells of up to 32 bits: ``out[.., j] = rank(x[.., j, ..]) << bits | j``."""
-    order = [*(k for k in range(x.ndim) if k != d), d]
-    shape = tuple(x.shape[k] for k in order)
-    place = {k: axis(a) for a, k in enumerate(order)}
-    rank = rank_of(load(0, x.dtype, tuple(place[k] for k in range(x.ndim))), largest_first)
-    bits, kind = _places(x, d)
-    key = (rank.cast(kind) << bits) | axis(x.ndim - 1).cast(kind)
-    return kernel_plan(Formula("sort_keys", x.ndim, (Output(key),)), (x,), shape, [dense(shape, kind)])
+class _Rows:
+    """The cells of ``x`` as rows along dimension ``d``: row axes are the other dimensions in order, ``d`` is last."""
+
+    def __init__(self, x: Layout, d: int) -> None:
+        self.x, self.d = x, d
+        self.order = [*(k for k in range(x.ndim) if k != d), d]
+        self.shape = tuple(x.shape[k] for k in self.order)
+        self.length = self.shape[-1]
+        self.count = prod(self.shape[:-1])
+
+    def cell(self, place: Expr | None = None) -> Expr:
+        """The cell of the row at its own place, or at another one."""
+        axes: dict[int, Expr] = {k: axis(a) for a, k in enumerate(self.order)}
+        if place is not None:
+            axes[self.d] = place
+        return load(0, self.x.dtype, tuple(axes[k] for k in range(self.x.ndim)))
+
+    def here(self) -> tuple[Expr, ...]:
+        return tuple(axis(a) for a in range(self.x.ndim))
+
+    def map(self, name: str, value: Expr, *operands: Layout) -> Plan:
+        """The plan of a word for each cell, in rows."""
+        formula = Formula(name, self.x.ndim, (Output(value),))
+        return kernel_plan(formula, (self.x, *operands), self.shape, [dense(self.shape, uint64)])
+
+    def routine(self, address: int, params: list[int], results: list[Layout], inputs: int = 0) -> Plan:
+        """The builtin that runs a routine on all rows; it takes its results first."""
+        words = array("q", params)
+        flags = native.IN_PLACE | (native.RELEASE_GIL if self.x.numel > RELEASE_CELLS else 0)
+        spec = native.pack_spec(
+            address, words.buffer_info()[0], self.count, max(1, GRAIN // max(self.length, 1)), flags,
+            [r.nbytes for r in results], [native.TENSOR] * inputs,
+        )  # fmt: skip
+        return native.make_launch(spec, words, None, explain_status, results)
 
 
-def _places(x: Layout, d: int) -> tuple[int, DType]:
-    """How many bits of a key are the place, and the key's dtype."""
-    small = rank_bits(x.dtype) == 16 and x.shape[d] <= 1 << 16
-    return (16, uint32) if small else (32, uint64)
+# Rows of these lengths are sorted faster by comparing whole keys, which NumPy does in vector registers.
+SHORT_ROWS = (32, 256)
 
 
-_keys = PlanTable(_key_plan)
+def _sort_short(keys: Tensor, scratch: Tensor) -> Tensor:
+    array_of(keys).sort(axis=-1)
+    return keys
 
 
-def _wide_order(rows: Array, largest_first: bool) -> Array:
-    """The stable order of rows of 64-bit cells."""
-    if rows.dtype.kind == "f":
-        bits = np.where(rows == 0, 0.0, rows).view(np.int64)
-        rank = np.where(bits < 0, bits ^ np.int64(0x7FFFFFFFFFFFFFFF), bits)
-        rank[np.isnan(rows)] = np.iinfo(np.int64).max
-    else:
-        rank = rows
-    if largest_first:
-        rank = ~rank
-    low, n = rank.min(), rows.shape[-1]
-    if (int(rank.max()) - int(low)).bit_length() + 32 <= 64:
-        return _packed_order((rank - low).astype(np.uint64))
-    order = rank.argsort(axis=-1)
-    ranked = np.take_along_axis(rank, order, -1)
-    group = np.zeros(rows.shape, np.uint64)
-    np.cumsum(ranked[..., 1:] != ranked[..., :-1], axis=-1, out=group[..., 1:])
-    if (group[..., -1] == n - 1).all():
-        return order.astype(np.uint64)
-    group <<= np.uint64(32)
-    group |= order.astype(np.uint64)
-    group.sort(axis=-1)
-    return group
+def _keys_plan(x: Layout, d: int, largest_first: bool) -> Plan:
+    """tensor -> sorted keys, in rows."""
+    rows = _Rows(x, d)
+    layout = dense(rows.shape, uint64)
+    nbytes = rank_bytes(x.dtype)
+    short = nbytes == 4 and SHORT_ROWS[0] <= rows.length <= SHORT_ROWS[1]
+    sort = _sort_short if short else rows.routine(radix_sort(min(nbytes, 4)), [rows.length], [layout, layout])
+    rank, place = rank_of(rows.cell(), largest_first), axis(x.ndim - 1).cast(uint64)
+    keys = rows.map("sort_keys", (rank << 32) | place)
+
+    def sorted_once(t: Tensor) -> Any:
+        return sort(keys(t), empty_like_layout(layout))
+
+    if nbytes < 8 or not x.numel:
+        return sorted_once if x.numel else keys
+    before = load(1, uint64, rows.here()) & const(_PLACE, uint64)
+    upper = rank_of(rows.cell(before.cast(int64)), largest_first) >> 32
+    again = rows.map("sort_keys", (upper << 32) | before, layout)
+    return lambda t: sort(again(t, sorted_once(t)), empty_like_layout(layout))
 
 
-def _packed_order(rank: Array) -> Array:
-    rank <<= np.uint64(32)
-    rank |= np.arange(rank.shape[-1], dtype=np.uint64)
-    rank.sort(axis=-1)
-    return rank
-
-
-def sorted_keys(x: Tensor, d: int, largest_first: bool, most: int | None = None) -> Tensor:
-    """Keys of each row of ``x`` along ``d``, in order; with ``most``, only that many. Their low bits are places."""
-    layout = x.layout
-    if rank_bits(layout.dtype) < 64:
-        keys = _keys[layout, d, largest_first](x)
-        rows = array_of(keys)
-        if most is None:
-            rows.sort(axis=-1)
-            return keys
-        if most < rows.shape[-1]:
-            rows.partition(most - 1, axis=-1)
-        rows = np.sort(rows[..., :most], axis=-1)
-    else:
-        rows = np.moveaxis(array_of(x), d, -1)
-        rows = _wide_order(np.ascontiguousarray(rows), largest_first)[..., :most] if rows.size else rows.astype(np.uint64)
-    result = empty_like_layout(dense(rows.shape, uint32 if rows.dtype == np.uint32 else uint64))
-    array_of(result)[...] = rows
-    return result
-
+_sorted_keys = PlanTable(_keys_plan)
 
 # -- results ----------------------------------------------------------------------------------------------------------
 
@@ -131,15 +131,12 @@ def sorted_keys(x: Tensor, d: int, largest_first: bool, most: int | None = None)
 def _unpack_plan(x: Layout, d: int, keys: Layout, result: Layout, with_values: bool) -> Plan:
     """``indices[.., j, ..] = place of key[.., j]``, and ``values``: the cells there."""
     order = [*(k for k in range(x.ndim) if k != d), d]
-    here = tuple(axis(order[a]) for a in range(x.ndim))
-    place = (load(1, keys.dtype, here) & given("mask").cast(keys.dtype)).cast(int64)
+    place = (load(1, keys.dtype, tuple(axis(k) for k in order)) & const(_PLACE, keys.dtype)).cast(int64)
     coords = tuple(axis(k) for k in range(x.ndim))
     value = load(0, x.dtype, (*coords[:d], place, *coords[d + 1 :]))
     outputs = (Output(value), Output(place)) if with_values else (Output(place),)
     layouts = [result, result.with_dtype(int64)] if with_values else [result.with_dtype(int64)]
-    mask = (1 << _places(x, d)[0]) - 1
-    shape = tuple(result.shape)
-    return kernel_plan(Formula("sort", x.ndim, outputs), (x, keys), shape, layouts, given={"mask": mask})
+    return kernel_plan(Formula("sort", x.ndim, outputs), (x, keys), tuple(result.shape), layouts)
 
 
 _unpacks = PlanTable(_unpack_plan)
@@ -166,10 +163,11 @@ def _sort_plan(name: str, x: Layout, dim: int, largest_first: bool) -> Plan:
         return _of_one_cell(name, largest_first)
     result = like(x)
     record = _recorder(name, x, d, result)
+    ordered = _sorted_keys[x, d, largest_first]
+    unpack = _unpacks[x, d, dense(_Rows(x, d).shape, uint64), result, True]
 
     def plan(t: Tensor) -> Any:
-        keys = sorted_keys(t, d, largest_first)
-        pair = _unpacks[x, d, keys.layout, result, True](t, keys)
+        pair = unpack(t, ordered(t))
         if record is not None and native.recorded(t):
             record(*pair, t)
         return pair
@@ -226,13 +224,9 @@ def _argsort_plan(x: Layout, dim: int, largest_first: bool) -> Plan:
         raise RuntimeError("argsort(): Sort does not support complex dtypes on CPU: they have no order; sort x.abs()")
     if x.ndim == 0:
         return lambda t: argsort(t.reshape(1), 0).reshape(())
-    result = like(x)
-
-    def plan(t: Tensor) -> Any:
-        keys = sorted_keys(t, d, largest_first)
-        return _unpacks[x, d, keys.layout, result, False](t, keys)
-
-    return plan
+    ordered = _sorted_keys[x, d, largest_first]
+    unpack = _unpacks[x, d, dense(_Rows(x, d).shape, uint64), like(x), False]
+    return lambda t: unpack(t, ordered(t))
 
 
 _argsorts = PlanTable(_argsort_plan)
@@ -256,6 +250,18 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 # -- the first k ------------------------------------------------------------------------------------------------------
 
+MOST_KEPT = 16  # more than these are not kept in order while looking: all cells are sorted
+
+
+def _first_plan(x: Layout, d: int, k: int, largest: bool) -> Plan:
+    """tensor -> the places of the first ``k`` cells of each row."""
+    rows, found = _Rows(x, d), dense((*_Rows(x, d).shape[:-1], k), uint64)
+    if not found.numel:
+        return lambda t: empty_like_layout(found)
+    ranks = rows.map("ranks", rank_of(rows.cell(), largest))
+    look = rows.routine(first_places(), [rows.length, k], [found, found], 1)
+    return lambda t: look(empty_like_layout(found), empty_like_layout(found), ranks(t))
+
 
 def _topk_plan(x: Layout, k: int, dim: int, largest: bool) -> Plan:
     d = wrap_dim("topk", dim, x.ndim)
@@ -269,10 +275,14 @@ def _topk_plan(x: Layout, k: int, dim: int, largest: bool) -> Plan:
         return lambda t: tuple([r[0] if k else r for r in _topks[t.reshape(1).layout, k, 0, largest](t.reshape(1))])
     result = dense([k if a == d else n for a, n in enumerate(x.shape)], x.dtype)
     record = _recorder("topk", x, d, result)
+    places = _first_plan(x, d, k, largest) if k <= MOST_KEPT else _sorted_keys[x, d, largest]
+    kept = dense(_Rows(result, d).shape, uint64)
+    if k > MOST_KEPT:  # the first of each row of all keys
+        kept = kept.with_strides(kept.shape, dense(_Rows(x, d).shape, uint64).strides)
+    unpack = _unpacks[x, d, kept, result, True]
 
     def plan(t: Tensor) -> Any:
-        keys = sorted_keys(t, d, largest, k) if k else empty_like_layout(dense(result.shape, uint64))
-        pair = _unpacks[x, d, keys.layout, result, True](t, keys)
+        pair = unpack(t, places(t))
         if record is not None and native.recorded(t):
             record(*pair, t)
         return pair
@@ -296,5 +306,5 @@ def topk(
         RuntimeError: ``k`` is more than there are cells, or cells without an order.
     """
     require_tensor("topk", input)
-    pair = _topks[input.layout, k, dim, bool(largest)](input)
+    pair = _topks[input.layout, as_index(k), dim, bool(largest)](input)
     return topk_result(pair if out is None else _delivered("topk", pair, out))

@@ -108,21 +108,30 @@ class Standard:
 
     # -- derivatives --------------------------------------------------------------------------------------------------
 
+    @property
+    def weighs_rows(self) -> bool:
+        """Each row has one weight (batch norm): its gradients are the sums that dx needs anyway."""
+        return not set(self.dims) & set(self.weight_dims) and len(self.dims) + len(self.weight_dims) == self.x.ndim
+
     def gradient_formula(self, grad: Layout) -> Formula:
         """Of (grad, x, mean, scale, weight): with h = (x - mean) scale and w = grad weight,
-        dx = scale (w - mean(w) - h mean(w h))."""
+        dx = scale (w - mean(w) - h mean(w h)); for weights of rows also sum(grad h) and sum(grad)."""
         inner, walk, n = self.inner, self.walk, given("n").cast(self.inner)
         h, scale = self.standardised(walk)
         w = walk.element(grad.dtype).cast(inner)
         if self.weight is not None:
-            w = w * self.affine(self.weight, 4)
+            weight = self.affine(self.weight, 4)
+            w, scale = (w, scale * weight) if self.weighs_rows else (w * weight, scale)
         elements = (w * h, w) if self.centred else (w * h,)
         fold = Fold(sums(len(elements), inner), elements, 0)
         value = w - h * (fold.states[0] / n)
         if self.centred:
             value = value - fold.states[1] / n
-        output = Output((value * scale).cast(self.x.dtype), True, places(walk.coords))
-        return Formula(f"{self.name}_backward", walk.rank, (output,), walk.row, (fold,))
+        outputs = [Output((value * scale).cast(self.x.dtype), True, places(walk.coords))]
+        if self.weighs_rows:
+            small = zip(fold.states, (self.weight, self.bias), strict=True)
+            outputs += [Output(total.cast(own.dtype)) for total, own in small if own is not None]
+        return Formula(f"{self.name}_backward", walk.rank, tuple(outputs), walk.row, (fold,))
 
     def standardised(self, walk: Walk) -> tuple[Expr, Expr]:
         """(x - mean) scale and scale, from operands 1, 2 and 3."""
@@ -135,7 +144,10 @@ class Standard:
         stat = dense(self.walk.shape, self.inner)
         operands = [grad, self.x, stat, stat, *([self.weight] if self.weight is not None else [])]
         formula = self.gradient_formula(grad)
-        return kernel_plan(formula, operands, self.walk.sizes, [dense(self.x.shape, self.x.dtype)], given=self.given)
+        results = [dense(self.x.shape, self.x.dtype)]
+        if self.weighs_rows:
+            results += [dense(own.shape, own.dtype) for own in (self.weight, self.bias) if own is not None]
+        return kernel_plan(formula, operands, self.walk.sizes, results, given=self.given)
 
     def column_plan(self, grad: Layout) -> Plan:
         """(grad, x, mean, scale) -> the gradients of weight and bias (those that are there), in one pass."""
@@ -194,7 +206,10 @@ class StandardRule:
         result: list[Any] = [None]
         if node.edges[0] is not None:
             operands = (g, x, mean, scale) if weight is None else (g, x, mean, scale, weight)
-            result[0] = self.gradients[g.layout](*operands)
+            found = self.gradients[g.layout](*operands)
+            if isinstance(found, tuple):  # those of the weight and the bias as well
+                return found
+            result[0] = found
         if len(node.edges) > 1:
             columns = self.columns[g.layout](g, x, mean, scale) if any(node.edges[1:]) else (None,) * 2
             result += columns if isinstance(columns, tuple) else (columns,)

@@ -40,18 +40,6 @@ class Manner(Protocol):
         or "sum"."""
         ...
 
-    def run(self, t: Any, index: Any, value: Any, op: str | None) -> None:
-        """Write into ``t`` itself, without a trace."""
-        ...
-
-    def reduce(self, t: Any, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
-        """A copy of ``t`` with the source reduced to it; differentiable."""
-        ...
-
-    def used(self, source: Any, index: Any) -> Any:
-        """The cells of the source that the index sends somewhere."""
-        ...
-
 
 def merging(op: str | None, dtype: DType) -> Reducer | None:
     """How what is written meets what is there: by "sum", "prod", "max" or "min"; None: it takes its place."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pellucid.formula.expr import Expr, unary
 from pellucid.operators.creation import full_like
-from pellucid.optim.fused import COUNT, Update
+from pellucid.optim.fused import Update, count
 from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
 
 
@@ -65,7 +65,7 @@ class Adagrad(Optimizer):
             if gradient is None:
                 continue
             state = self.state[p]
-            COUNT(state["step"])
+            count(state["step"])
             step = -(lr / (1.0 + (state["step"].item() - 1.0) * slower))
             if group["maximize"]:
                 gradient = -gradient

@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid.formula.expr import Expr, fma, maximum, unary
 from pellucid.operators.creation import zeros_like
-from pellucid.optim.fused import COUNT, Update
+from pellucid.optim.fused import Update, count
 from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
 
 
@@ -95,15 +95,16 @@ class Adam(Optimizer):
     def update_group(self, group: dict[str, Any]) -> None:
         lr, (beta1, beta2), amsgrad = float(group["lr"]), map(float, group["betas"]), group["amsgrad"]
         decay = 1.0 - lr * group["weight_decay"] if group["decoupled_weight_decay"] else float(group["weight_decay"])
-        update, last, numbers = _UPDATES[group["decoupled_weight_decay"], amsgrad], None, ()  # type: Any, Any, Any
+        plans, last = _UPDATES[group["decoupled_weight_decay"], amsgrad].plans, None
+        numbers: tuple[float, ...] = ()
         for p in group["params"]:
             gradient = p.gradient
             if gradient is None:
                 continue
             state = self.state[p] or self._start(p, amsgrad)
-            count = state["step"]
-            COUNT(count)
-            step = count.item()
+            counted = state["step"]
+            count(counted)
+            step = counted.item()
             if step != last:
                 last, correction = step, 1.0 - beta1**step
                 numbers = (
@@ -111,10 +112,13 @@ class Adam(Optimizer):
                 )  # fmt: skip
             if group["maximize"]:
                 gradient = -gradient
+            m, v = state["exp_avg"], state["exp_avg_sq"]
             if amsgrad:
-                update(p, state["exp_avg"], state["exp_avg_sq"], state["max_exp_avg_sq"], gradient, numbers=numbers)
+                most = state["max_exp_avg_sq"]
+                plan = plans[p.layout, m.layout, v.layout, most.layout, gradient.layout]
+                plan(p, m, v, most, p, m, v, most, gradient, *numbers)
             else:
-                update(p, state["exp_avg"], state["exp_avg_sq"], gradient, numbers=numbers)
+                plans[p.layout, m.layout, v.layout, gradient.layout](p, m, v, p, m, v, gradient, *numbers)
 
     def _start(self, p: Any, amsgrad: bool) -> dict[str, Any]:
         state = self.state[p]

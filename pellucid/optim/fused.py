@@ -48,4 +48,9 @@ def _working(dtype: DType) -> DType:
     return float32 if dtype in (bfloat16, float16) else dtype
 
 
-COUNT = Update("count", lambda t, n: [t[0] + 1.0], 1, 0)
+_steps = Update("count", lambda t, n: [t[0] + 1.0], 1, 0)
+
+
+def count(step: Any) -> None:
+    """One more step, in the tensor that counts them."""
+    _steps.plans[(step.layout,)](step, step)

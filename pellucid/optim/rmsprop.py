@@ -7,7 +7,7 @@ from typing import Any
 
 from pellucid.formula.expr import Expr, fma, unary
 from pellucid.operators.creation import zeros_like
-from pellucid.optim.fused import COUNT, Update
+from pellucid.optim.fused import Update, count
 from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
 
 
@@ -86,7 +86,7 @@ class RMSprop(Optimizer):
                 state["step"] = new_step()
                 for name in ("square_avg", *["momentum_buffer"] * (momentum > 0), *["grad_avg"] * centred):
                     state[name] = zeros_like(p)
-            COUNT(state["step"])
+            count(state["step"])
             if group["maximize"]:
                 gradient = -gradient
             update(p, *[state[name] for name in names], gradient, numbers=numbers)

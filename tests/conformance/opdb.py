@@ -76,6 +76,7 @@ def to_pellucid(t: torch.Tensor, memory: dict[int, Any] | None = None) -> Tensor
         room[start : start + copied.size] = copied
         storage = native.wrap(room.ctypes.data + start, copied.size, room)
         memory[old.data_ptr()] = storage
+        memory[-old.data_ptr()] = old  # kept alive, or another conjugate computed here may get its address
     layout = layout_of(tuple(t.shape), tuple(t.stride()), dtype)
     result = native.new_tensor(layout, storage, storage.ptr + t.storage_offset() * dtype.itemsize)
     result.tracked = requires_grad
@@ -132,9 +133,7 @@ def tensors_in(value: Any) -> Iterator[Any]:
 def entries(name: str) -> tuple[Any, ...]:
     """The database's entries called `name`, or the one called `name/variant`."""
     wanted, _, variant = name.partition("/")
-    found = tuple(
-        op for op in op_db if op.name == wanted and (not variant or op.variant_test_name == variant)
-    )
+    found = tuple(op for op in op_db if op.name == wanted and (not variant or op.variant_test_name == variant))
     if not found:
         raise LookupError(f"op_db has no entry {name!r}")
     return found
@@ -152,6 +151,7 @@ def function_named(name: str) -> Callable[..., Any] | None:
 
 # Entries whose arguments come in another order than the function's.
 _ARRANGED: dict[str, Callable[..., Any]] = {
+    "nn.functional.embedding": lambda weight, input, **kwargs: pellucid.nn.functional.embedding(input, weight, **kwargs),
     "polygamma": lambda input, n, **kwargs: pellucid.polygamma(n, input, **kwargs),
     "where": lambda input, condition, other, **kwargs: pellucid.where(condition, input, other, **kwargs),
 }

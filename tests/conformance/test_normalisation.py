@@ -50,6 +50,16 @@ def test_channel_norms(name: str) -> None:
     check(name, dtypes=WIDE, skip=without_channels)
 
 
+@pytest.mark.parametrize("name", ["native_layer_norm", "native_group_norm", "native_batch_norm"])
+def test_with_statistics(name: str) -> None:
+    # The statistics are constants to derivatives here; PyTorch tracks those of groups.
+    check(name, ("float32", "float64"), ("function",))
+
+
+def test_local_response_norm() -> None:
+    check("nn.functional.local_response_norm", ("float32", "float64"))
+
+
 @pytest.mark.parametrize("shape", [(8, 3), (8, 3, 5), (4, 3, 5, 6), (2, 3, 4, 2, 3)])
 @pytest.mark.parametrize("momentum", [0.1, 1.0])
 def test_running_statistics(shape: tuple[int, ...], momentum: float) -> None:

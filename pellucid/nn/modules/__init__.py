@@ -100,6 +100,14 @@ from pellucid.nn.modules.pooling import AvgPool1d as AvgPool1d
 from pellucid.nn.modules.pooling import AvgPool2d as AvgPool2d
 from pellucid.nn.modules.pooling import MaxPool1d as MaxPool1d
 from pellucid.nn.modules.pooling import MaxPool2d as MaxPool2d
+from pellucid.nn.modules.recurrent import GRU as GRU
+from pellucid.nn.modules.recurrent import LSTM as LSTM
+from pellucid.nn.modules.recurrent import RNN as RNN
+from pellucid.nn.modules.recurrent import GRUCell as GRUCell
+from pellucid.nn.modules.recurrent import LSTMCell as LSTMCell
+from pellucid.nn.modules.recurrent import RNNBase as RNNBase
+from pellucid.nn.modules.recurrent import RNNCell as RNNCell
+from pellucid.nn.modules.recurrent import RNNCellBase as RNNCellBase
 from pellucid.nn.modules.shaping import ChannelShuffle as ChannelShuffle
 from pellucid.nn.modules.shaping import Flatten as Flatten
 from pellucid.nn.modules.shaping import Fold as Fold
@@ -112,3 +120,6 @@ from pellucid.nn.modules.transformer import TransformerDecoder as TransformerDec
 from pellucid.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from pellucid.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from pellucid.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from pellucid.nn.modules.upsampling import Upsample as Upsample
+from pellucid.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
+from pellucid.nn.modules.upsampling import UpsamplingNearest2d as UpsamplingNearest2d

@@ -61,7 +61,8 @@ class Members:
         elif isinstance(value, Buffer):
             self._require_started("buffer")
             self._forget(name, "_parameters", "_modules")
-            self.register_buffer(name, value, value.persistent)
+            tensor: Any = value
+            self.register_buffer(name, tensor, value.persistent)
         elif name in own.get("_buffers", ()):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(

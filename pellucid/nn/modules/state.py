@@ -38,7 +38,7 @@ class State:
     _buffers: dict[str, Any]
     _modules: dict[str, Any]
     _non_persistent_buffers_set: set[str]
-    _state_dict_hooks: OrderedDict[int, Hook]
+    _state_dict_hooks: OrderedDict[int, tuple[Hook, bool]]
     _state_dict_pre_hooks: OrderedDict[int, Hook]
     _load_state_dict_pre_hooks: OrderedDict[int, tuple[Hook, bool]]
     _load_state_dict_post_hooks: OrderedDict[int, Hook]
@@ -61,8 +61,10 @@ class State:
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        for hook in self._state_dict_hooks.values():
+        for hook, may_replace in self._state_dict_hooks.values():
             changed = hook(self, destination, prefix, {"version": self._version})
+            if changed is not None and not may_replace:
+                raise RuntimeError("state_dict post-hook must return None: change the dictionary in place")
             destination = destination if changed is None else changed
         return destination
 
@@ -234,10 +236,10 @@ class State:
 
     def register_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
         """``hook(module, state_dict, prefix, local_metadata)`` afterwards; it changes the dictionary in place."""
-        return add_hook(self._state_dict_hooks, hook)
+        return add_hook(self._state_dict_hooks, (hook, False))
 
     def _register_state_dict_hook(self, hook: Hook) -> RemovableHandle:
-        return add_hook(self._state_dict_hooks, hook)
+        return add_hook(self._state_dict_hooks, (hook, True))
 
     def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHandle:
         """``hook(module, state_dict, prefix, ...)`` with the arguments of ``_load_from_state_dict``, before it."""

@@ -86,7 +86,8 @@ class ChainDataset(IterableDataset[T]):
             yield from dataset
 
     def __len__(self) -> int:
-        return sum(len(dataset) for dataset in self.datasets)  # type: ignore[arg-type]
+        sizes: list[int] = [len(dataset) for dataset in self.datasets]  # type: ignore[arg-type]
+        return sum(sizes)
 
 
 class StackDataset(Dataset[Any]):

@@ -1,0 +1,88 @@
+"""Matrix products, sums with products, and contractions, against NumPy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pellucid as torch_
+from pellucid.autograd.gradcheck import gradcheck
+
+torch: Any = torch_
+RNG = np.random.default_rng(0)
+
+
+def tensor(*shape: int, grad: bool = False) -> Any:
+    return torch.tensor(RNG.standard_normal(shape).tolist(), dtype=torch.float64, requires_grad=grad).reshape(shape)
+
+
+def array(t: Any) -> Any:
+    return t.detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((5, 1, 2, 3), (6, 3, 4))],
+)
+def test_matmul(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    a, b = tensor(*first), tensor(*second)
+    np.testing.assert_allclose(array(a @ b), array(a) @ array(b))
+
+
+def test_flipped_memory_and_empty_sums() -> None:
+    a, b = tensor(4, 3), tensor(3, 5)
+    np.testing.assert_allclose(array(a.t().flip(0) @ a), array(a).T[::-1] @ array(a))
+    assert (torch.ones(2, 0) @ torch.ones(0, 3)).tolist() == [[0.0] * 3] * 2
+    assert (b.t()[:0] @ b).shape == (0, 5)
+
+
+def test_sums_with_products() -> None:
+    s, a, b, v, w = tensor(2, 4), tensor(2, 3), tensor(3, 4), tensor(3), tensor(4)
+    np.testing.assert_allclose(array(torch.addmm(s, a, b, beta=2, alpha=0.5)), 2 * array(s) + 0.5 * array(a) @ array(b))
+    np.testing.assert_allclose(array(torch.addmv(s[:, 0], a, v)), array(s)[:, 0] + array(a) @ array(v))
+    np.testing.assert_allclose(array(torch.addr(b, v, w, alpha=3)), array(b) + 3 * np.outer(array(v), array(w)))
+    x, y = tensor(5, 2, 3), tensor(5, 3, 4)
+    np.testing.assert_allclose(array(torch.baddbmm(s, x, y)), array(s) + array(x) @ array(y))
+    np.testing.assert_allclose(array(torch.addbmm(s, x, y)), array(s) + (array(x) @ array(y)).sum(0))
+    expected = array(s) + array(a) @ array(b)
+    assert s.addmm_(a, b) is s
+    np.testing.assert_allclose(array(s), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64", "int64"])
+def test_beta_zero_does_not_read(dtype: str) -> None:
+    a = torch.ones(2, 2, dtype=getattr(torch, dtype))
+    bad = torch.full((2, 2), 7 if dtype == "int64" else float("nan"), dtype=a.dtype)
+    assert torch.addmm(bad, a, a, beta=0).tolist() == [[2, 2], [2, 2]]
+    assert torch.addmv(bad[0], a, a[0], beta=0).tolist() == [2, 2]
+    assert torch.addr(bad, a[0], a[0], beta=0).tolist() == [[1, 1], [1, 1]]
+
+
+def test_gradients() -> None:
+    a, b, c = tensor(2, 3, grad=True), tensor(3, 4, grad=True), tensor(4, 2, grad=True)
+    assert gradcheck(lambda *t: torch.einsum("ij,jk,kl->il", *t), (a, b, c))
+    assert gradcheck(lambda s, x, y: torch.addmm(s, x, y, beta=2, alpha=3), (tensor(4, grad=True), a, b))
+    assert gradcheck(lambda x, y: torch.tensordot(x, y, 1), (a, b))
+    assert gradcheck(lambda x, y: torch.kron(x, y), (a, c))
+    assert gradcheck(lambda x, y: torch.cross(x, y, dim=0), (b, tensor(3, 4, grad=True)))
+    assert gradcheck(lambda x: torch.matrix_power(x, 3), (tensor(2, 2, grad=True),))
+
+
+def test_outputs_that_are_given() -> None:
+    a, b, out = tensor(2, 3), tensor(3, 4), torch.zeros(4, 2, dtype=torch.float64).t()
+    assert torch.mm(a, b, out=out) is out
+    np.testing.assert_allclose(array(out), array(a) @ array(b))
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        torch.mm(a, b, out=torch.zeros(2, 4, dtype=torch.int64))
+
+
+def test_errors_teach() -> None:
+    a = torch.ones(2, 3)
+    with pytest.raises(RuntimeError, match="transpose the second operand"):
+        a @ a
+    with pytest.raises(RuntimeError, match="same dtype"):
+        a @ torch.ones(3, 2, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="does not broadcast"):
+        torch.addmm(torch.ones(5), a, a.t())
+    with pytest.raises(RuntimeError, match="1-D"):
+        torch.outer(a, a)
