@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import sqrt
 from typing import Any
 
-import pellucid
 from pellucid.formula.expr import Expr, const, is_nan, select, unary
+from pellucid.operators import normalisation
 from pellucid.operators.functions import (
     digamma,
     erf,
@@ -25,6 +24,7 @@ from pellucid.operators.functions import lgamma as gammaln
 from pellucid.operators.functions import mvlgamma as multigammaln
 from pellucid.operators.functions import round as round
 from pellucid.operators.functions import sigmoid as expit
+from pellucid.operators.norms import logsumexp
 from pellucid.operators.pointwise import FLOAT, Pointwise, number_or_tensor, require_tensor
 from pellucid.tensor import Tensor
 
@@ -34,7 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 psi = digamma
-logsumexp: Callable[..., Tensor] = pellucid.logsumexp
 
 
 def _entropy(x: Expr) -> Expr:
@@ -87,11 +86,11 @@ def xlog1py(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """``exp(input) / sum(exp(input))`` along ``dim``."""
-    return pellucid.softmax(input, dim, dtype=dtype)
+    return normalisation.softmax(input, dim, dtype=dtype)
 
 
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """``log(softmax(input))`` without overflow."""
-    return pellucid.log_softmax(input, dim, dtype=dtype)
+    return normalisation.log_softmax(input, dim, dtype=dtype)
 
 

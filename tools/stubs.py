@@ -21,7 +21,9 @@ from pellucid.operators.define import PUBLIC
 TARGET = Path(pellucid.__file__).with_name("__init__.pyi")
 _HEAD = '''"""Written by tools/stubs.py; do not edit."""
 
-from collections.abc import Callable, Iterator, Sequence
+# mypy: disable-error-code="misc, override, no-redef"
+import builtins
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid import autograd as autograd
@@ -31,12 +33,13 @@ from pellucid.autograd import is_grad_enabled as is_grad_enabled
 from pellucid.autograd import no_grad as no_grad
 from pellucid.autograd import set_grad_enabled as set_grad_enabled
 from pellucid.devices import device as device
-from pellucid.dtypes import DType as dtype
+from pellucid.dtypes import DType
 from pellucid.layout import Size as Size
 
 __version__: str
+dtype = DType
 '''
-_KNOWN = {"Tensor", "int", "float", "bool", "str", "complex", "None", "Any", "Sequence", "tuple", "list", "object"}
+_KNOWN = {"Tensor", "int", "float", "bool", "str", "complex", "None", "Any", "Sequence", "tuple", "list", "object", "DType"}
 
 
 def annotation(value: Any) -> str:
@@ -44,8 +47,11 @@ def annotation(value: Any) -> str:
     if value is inspect.Parameter.empty:
         return "Any"
     text = value if isinstance(value, str) else getattr(value, "__name__", "Any")
-    text = text.replace("DType", "dtype").replace("builtins.", "")
-    return text if set(re.findall(r"[A-Za-z_]\w*", text)) <= _KNOWN | {"dtype"} else "Any"
+    text = text.replace("builtins.", "")
+    if not set(re.findall(r"[A-Za-z_]\w*", text)) <= _KNOWN:
+        return "Any"
+    # Names such as int and float are dtypes here, and methods of Tensor.
+    return re.sub(r"\b(int|float|bool|str|complex|tuple|list|object)\b", r"builtins.\1", text)
 
 
 def signature(function: Any, first: str | None = None) -> str | None:
@@ -75,7 +81,7 @@ def text() -> str:
     """The whole file."""
     lines = [_HEAD]
     names = {**dtypes.PUBLIC_NAMES}
-    lines += [f"{name}: dtype" for name in sorted(names) if isinstance(names[name], dtypes.DType)]
+    lines += [f"{name}: DType" for name in sorted(names) if isinstance(names[name], dtypes.DType)]
     lines += ["", "class Tensor:"]
     for name in sorted(dir(pellucid.Tensor)):
         lines += [f"    {line}" for line in member(name)]

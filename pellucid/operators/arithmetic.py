@@ -88,16 +88,22 @@ _plus, _minus = _add.plans, _sub.plans
 @both
 def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """Sums: ``out[...] = input[...] + alpha * other[...]``, broadcast and promoted."""
-    if isinstance(other, Tensor) and isinstance(input, Tensor) and alpha is _ONE and out is None:
-        return _plus[input.layout, other.layout](input, other)
+    if out is None and alpha is _ONE and isinstance(input, Tensor):
+        if isinstance(other, Tensor):
+            return _plus[input.layout, other.layout](input, other)
+        if type(other) in NUMBERS:
+            return _plus[input.layout, type(other)](input, other)
     return _scaled(_add, _scaled_add, None, input, other, alpha, out)
 
 
 @both
 def sub(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """Differences: ``out[...] = input[...] - alpha * other[...]``; not defined for two boolean tensors."""
-    if isinstance(other, Tensor) and isinstance(input, Tensor) and alpha is _ONE and out is None:
-        return _minus[input.layout, other.layout](input, other)
+    if out is None and alpha is _ONE and isinstance(input, Tensor):
+        if isinstance(other, Tensor):
+            return _minus[input.layout, other.layout](input, other)
+        if type(other) in NUMBERS:
+            return _minus[input.layout, type(other)](input, other)
     return _scaled(_sub, _scaled_sub, None, input, other, alpha, out)
 
 
@@ -206,8 +212,11 @@ def div(input: Tensor, other: Any, *, rounding_mode: str | None = None, out: Ten
     Raises:
         RuntimeError: an integer is divided by zero with rounding; another rounding mode.
     """
-    if isinstance(other, Tensor) and isinstance(input, Tensor) and rounding_mode is None and out is None:
-        return _quotients[input.layout, other.layout](input, other)
+    if out is None and rounding_mode is None and isinstance(input, Tensor):
+        if isinstance(other, Tensor):
+            return _quotients[input.layout, other.layout](input, other)
+        if type(other) in NUMBERS:
+            return _quotients[input.layout, type(other)](input, other)
     op = _division(rounding_mode)
     first = number_or_tensor(input, "div", "input", other)
     return op.deliver(out, first, number_or_tensor(other, "div", "other", input))

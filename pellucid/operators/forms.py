@@ -64,7 +64,6 @@ def binary(
     doc: str,
     *,
     numbers: str = "second",
-    out: bool = True,
     twin: bool = True,
     publish: bool = True,
     argument: str = "other",
@@ -72,7 +71,8 @@ def binary(
 ) -> Callable[..., Tensor]:
     """Define ``name(input, other, *, out=None)``, its method and its in-place twin.
 
-    ``argument`` names the second operand, "other" or "values". ``numbers`` says where a Python number is allowed: "second", "one" of the two, "either" or both, or "none".
+    ``argument`` names the second operand, "other" or "values". ``numbers`` says where a Python number is allowed:
+    "second", "one" of the two, "either" or both, or "none".
     """
     op = Pointwise(name, expression, kind, **options)
     plans, fast = op.plans, NUMBERS if numbers != "none" else frozenset()

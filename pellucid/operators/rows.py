@@ -38,9 +38,9 @@ def reduced_dims(operator: str, dim: Dims, ndim: int, *, empty: bool = True) -> 
     """
     if ndim > MOST_DIMS:
         raise RuntimeError(f"{operator}(): only tensors with up to {MOST_DIMS} dims are supported, got {ndim}")
-    if dim is None or (empty and not isinstance(dim, int) and not len(dim)):
+    if dim is None or (empty and isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
-    named = [dim] if isinstance(dim, int) else list(dim)
+    named: list[Any] = list(dim) if isinstance(dim, (tuple, list)) else [dim]
     if isinstance(dim, bool) or not all(hasattr(d, "__index__") for d in named):
         raise TypeError(f"{operator}(): argument 'dim' must be an int or a tuple of ints, not {dim!r}")
     wrapped = sorted(wrap_dim(operator, d.__index__(), ndim) for d in named)

@@ -206,7 +206,9 @@ def _log_sum(dtype: DType) -> Reducer:
 
 def _log_plan(name: str, x: Layout, dim: int) -> Plan:
     if not x.dtype.is_floating_point:
-        raise NotImplementedError(f"\"{name}\" not implemented for '{x.dtype.scalar_name}'; use .float()")
+        raise NotImplementedError(
+            f"\"{name}\" not implemented for '{x.dtype.scalar_name}': it takes real floating-point cells; use .float()"
+        )
     walk = scan_walk(name, x, dim)
     inner = float32 if x.dtype in (float16, bfloat16) else x.dtype
     rule = WrittenRule(name, (1, 0), partial(_log_gradient, dim))

@@ -9,6 +9,7 @@ from pellucid.dtypes import DType, bfloat16, float16, float32, float64
 from pellucid.formula.expr import Expr, load, scalar
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout
+from pellucid.operators.reinterpreting import view_as_real
 from pellucid.plan import Operand, Plan, PlanTable, kernel_plan
 
 
@@ -29,6 +30,8 @@ class Update:
         self.plans = PlanTable(lambda *layouts: self._plan(layouts))
 
     def _plan(self, layouts: tuple[Layout, ...]) -> Plan:
+        if layouts[0].dtype.is_complex:
+            return self._by_parts(len(layouts))
         work = _working(layouts[0].dtype)
         tensors = [load(k, x.dtype).cast(work) for k, x in enumerate(layouts)]
         numbers = [scalar(len(layouts) + k, float64).cast(work) for k in range(self.numbers)]
@@ -37,6 +40,15 @@ class Update:
         formula = Formula(self.name, layouts[0].ndim, outputs)
         operands: list[Operand] = [*layouts, *[float] * self.numbers]
         return kernel_plan(formula, operands, tuple(layouts[0].shape), layouts[: self.changed], in_place=True)
+
+    def _by_parts(self, count: int) -> Plan:
+        """Complex numbers are updated as pairs of real ones."""
+
+        def run(*operands: Any) -> None:
+            tensors, numbers = operands[self.changed : self.changed + count], operands[self.changed + count :]
+            self(*[view_as_real(t) for t in tensors], numbers=numbers)
+
+        return run
 
     def __call__(self, *tensors: Any, numbers: Sequence[float] = ()) -> None:
         """Write the first ``changed`` tensors. All have one shape."""

@@ -81,6 +81,19 @@ def test_half_precision(name: str) -> None:
     compare(program, rtol=2e-2, atol=2e-2)
 
 
+@pytest.mark.parametrize("name", ["sgd_momentum", "adamw_amsgrad", "rmsprop_centred", "adagrad"])
+def test_complex_parameters(name: str) -> None:
+    def program(library: Any) -> Any:
+        p = library.nn.Parameter(library.complex(numbers(library, 3, 2), numbers(library, 3, 2, seed=1)))
+        optimizer = OPTIMIZERS[name](library.optim, [p])
+        for k in range(5):
+            p.grad = library.complex(numbers(library, 3, 2, seed=k), numbers(library, 3, 2, seed=k + 9))
+            optimizer.step()
+        return library.view_as_real(p.detach())
+
+    compare(program, rtol=3e-6, atol=3e-6)
+
+
 @pytest.mark.parametrize("name", ["sgd_momentum", "adamw", "rmsprop_centred", "adagrad_decay", "two_groups"])
 def test_resume(name: str) -> None:
     def program(library: Any) -> Any:
