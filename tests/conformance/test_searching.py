@@ -166,7 +166,7 @@ def test_call(call: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
-@pytest.mark.parametrize("shape, dim", [((7,), 0), ((3, 5, 4), 1), ((40, 300), 1), ((300, 9), 0), ((2, 3000), -1)])
+@pytest.mark.parametrize(("shape", "dim"), [((7,), 0), ((3, 5, 4), 1), ((40, 300), 1), ((300, 9), 0), ((2, 3000), -1)])
 def test_stable_sort(dtype: str, shape: tuple[int, ...], dim: int) -> None:
     """Equal cells, zeros of both signs, NaN and infinities stay in order, ascending and descending."""
 
