@@ -91,7 +91,7 @@ def test_radix_sort(nbytes: int, n: int, spread: int) -> None:
     np.testing.assert_array_equal(keys, expected)
 
 
-@pytest.mark.parametrize("n, k", [(1, 1), (9, 9), (300, 1), (300, 16)])
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (9, 9), (300, 1), (300, 16)])
 def test_first_places(n: int, k: int) -> None:
     ranks = np.random.default_rng(n).integers(0, 20, (3, n)).astype(np.uint64)
     places, kept = np.empty((3, k), np.uint64), np.empty((3, k), np.uint64)

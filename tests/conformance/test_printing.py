@@ -85,7 +85,10 @@ def test_fixed_list(values: Any, name: str) -> None:
 @pytest.mark.parametrize("name", [*FLOATS, *COMPLEX, *INTEGERS, "bool"])
 @pytest.mark.parametrize(
     "shape",
-    [(), (0,), (1,), (0, 3), (2, 0, 3), (40,), (5, 7), (2, 3, 4), (1000,), (1001,), (30, 40), (2, 600), (600, 2), (3, 1, 500), (7, 7, 7, 7), (1, 1, 1001), (10, 101, 1)],
+    [
+        *((), (0,), (1,), (0, 3), (2, 0, 3), (40,), (5, 7), (2, 3, 4), (1000,), (1001,), (30, 40), (2, 600)),
+        *((600, 2), (3, 1, 500), (7, 7, 7, 7), (1, 1, 1001), (10, 101, 1)),
+    ],
 )
 def test_shapes(shape: tuple[int, ...], name: str) -> None:
     base = (torch.arange(max(1, int(np.prod(shape)))).double() * 0.37)[: int(np.prod(shape))]
