@@ -28,6 +28,7 @@ from pellucid.operators.activations import logsigmoid as logsigmoid
 from pellucid.operators.activations import mish as mish
 from pellucid.operators.activations import prelu as prelu
 from pellucid.operators.activations import relu6 as relu6
+from pellucid.operators.activations import rrelu as rrelu
 from pellucid.operators.activations import selu as selu
 from pellucid.operators.activations import silu as silu
 from pellucid.operators.activations import softplus as softplus

@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from math import pi, sqrt
 from typing import Any
 
-from pellucid.dtypes import DType, bool_
+from pellucid.dtypes import DType, bool_, float64
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, minimum, select
+from pellucid.layout import dense
 from pellucid.operators.arithmetic import sub
 from pellucid.operators.define import both, method, public
 from pellucid.operators.functions import tanh
 from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
 from pellucid.plan import Operand
-from pellucid.tensor import Tensor
+from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
@@ -71,6 +72,39 @@ _leaky_relu = _activation(
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` above 0, ``negative_slope * input`` below."""
     return _apply(_leaky_relu, input, inplace, float(negative_slope))
+
+
+@public
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """`leaky_relu` with the slope ``(lower + upper) / 2``; in training every cell that is not above 0 has a slope of
+    its own, drawn uniformly from [lower, upper).
+
+    Raises:
+        RuntimeError: ``lower`` is above ``upper``.
+    """
+    x = require_tensor(input, "rrelu")
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound; got {lower} and {upper}")
+    if not training:
+        return leaky_relu(x, (lower + upper) / 2, inplace)
+    drawn = array_of(x) <= 0
+    slopes: Any = empty_like_layout(dense((int(drawn.sum()),), float64))
+    slopes.uniform_(lower, upper)
+    noise = empty_like_layout(dense(x.shape, x.dtype))
+    array_of(noise)[...] = 1
+    array_of(noise)[drawn] = array_of(slopes)
+    return _scale.write(x, x, noise) if inplace else _scale(x, noise)
+
+
+_scale = Pointwise("rrelu_with_noise", lambda x, slope: x * slope, SAME, takes="f")
+
+
+@public
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+    """In-place form of `rrelu`."""
+    return rrelu(input, lower, upper, training, True)
 
 
 _prelu = Pointwise(

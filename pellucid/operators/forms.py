@@ -206,7 +206,7 @@ def _publish(
 # In-place forms that PyTorch publishes as functions too.
 _ALSO_FUNCTIONS = frozenset([
     "abs", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin", "asinh",
-    "atan", "atanh", "ceil", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "fix", "floor",
+    "atan", "atanh", "ceil", "conj_physical", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "fix", "floor",
     "frac", "ldexp", "log", "log10", "log1p", "log2", "neg", "negative", "rad2deg", "reciprocal", "rsqrt",
     "sigmoid", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "xlogy", "i0",
 ])  # fmt: skip

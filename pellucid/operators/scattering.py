@@ -114,6 +114,8 @@ _REDUCES = {"add": "sum", "multiply": "prod"}
 
 def _prepared(operator: str, x: Any, dim: int, index: Any, src: Any, value: Any, reduce: str | None) -> tuple[Any, Any]:
     """The plan and its source, from what was passed."""
+    if type(src) is Tensor is type(index) is type(x) and reduce is None:
+        return _writes["scatter", None, x.layout, dim, index.layout, src.layout], src
     require_tensor(operator, x)
     require_tensor(operator, index, "index", 3)
     if src is None and value is None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, int32, int64, result_dtype
 from pellucid.errors import shape_text
@@ -17,7 +17,7 @@ from pellucid.layout import Layout, dense
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.creation import filled
 from pellucid.operators.define import deliver, public
-from pellucid.operators.indexing import deliver_same
+from pellucid.operators.indexing import Bounds, deliver_same
 from pellucid.operators.literals import tensor
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor
@@ -72,13 +72,18 @@ def _search_plan(
     found = bisection(n, goes_right).cast(result)
     operands = [sequence, values] if sorter is None else [sequence, values, sorter]
 
-    def fail(status: int, *tensors: Tensor) -> NoReturn:
-        raise RuntimeError(f"{operator}(): sorter index out of range: it must hold the numbers 0 to {n - 1}")
+    formula = Formula(operator, rank, (Output(found),))
+    result_layout = [dense(values.shape, result)]
+    plan = kernel_plan(formula, operands, tuple(values.shape), result_layout, given={"length": n})
+    if sorter is None:
+        return plan
+    look = Bounds("searchsorted: sorter index out of range: searchsorted", rank - 1, n, RuntimeError).checker(sorter)
 
-    return kernel_plan(
-        Formula(operator, rank, (Output(found),)), operands, tuple(values.shape), [dense(values.shape, result)],
-        fail=fail, given={"length": n},
-    )  # fmt: skip
+    def checked(sequence: Tensor, values: Tensor, order: Tensor) -> Tensor:
+        look(order)
+        return plan(sequence, values, order)
+
+    return checked
 
 
 _searches = PlanTable(_search_plan)

@@ -105,6 +105,8 @@ def _sort_short(keys: Tensor, scratch: Tensor) -> Tensor:
 def _keys_plan(x: Layout, d: int, largest_first: bool) -> Plan:
     """tensor -> sorted keys, in rows."""
     rows = _Rows(x, d)
+    if rows.length > _PLACE:
+        raise RuntimeError(f"sort(): rows of at most {_PLACE} cells can be sorted, dimension {d} has {rows.length}")
     layout = dense(rows.shape, uint64)
     nbytes = rank_bytes(x.dtype)
     short = nbytes == 4 and SHORT_ROWS[0] <= rows.length <= SHORT_ROWS[1]

@@ -14,7 +14,7 @@ from pellucid.autograd.fresh import copied, zeros
 from pellucid.autograd.graph import Node, Rule, recorder
 from pellucid.autograd.inplace import in_place
 from pellucid.autograd.places import note_write
-from pellucid.dtypes import DType, bool_, float64, int64
+from pellucid.dtypes import DType, bool_, float32, float64, int32, int64
 from pellucid.formula.expr import Expr, scalar
 from pellucid.formula.formula import Reducer, Scatter, folding
 from pellucid.layout import Layout, dense, overlaps_itself
@@ -25,6 +25,8 @@ from pellucid.plan import Operand, PlanTable, kernel_plan
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of
 
+_ROOMY = frozenset({float32, float64, int32, int64})  # they hold every number between these bounds
+_SMALL = 1 << 31
 _NUMBERS = {int: int64, float: float64, bool: bool_}
 
 
@@ -56,6 +58,8 @@ def number_operand(value: Any, dtype: DType, operator: str, shape: tuple[int, ..
     Raises:
         RuntimeError: the dtype cannot hold it; TypeError: it is not a number.
     """
+    if (type(value) is float or type(value) is int) and dtype in _ROOMY and -_SMALL < value < _SMALL:
+        return value
     number = plain_number(value, dtype, operator)
     return from_cells(array_of(number), dtype).expand(shape) if isinstance(number, Tensor) else number
 

@@ -286,3 +286,14 @@ def test_functions_said_by_their_result_can_be_overwritten() -> None:
         y.backward(tensor([1.0, 1.0]))
         plain = gradient(lambda x, name=name: getattr(x, name[:-1])(), [0.5, 2.0])
         assert array_of(x.grad).tolist() == plain
+
+
+def test_random_slopes_lie_between_the_bounds() -> None:
+    torch.manual_seed(1)
+    x = tensor(np.delete(np.linspace(-2.0, 2.0, 41), 20), "float32")
+    slopes = array_of(torch.nn.functional.rrelu(x, 0.2, 0.3, training=True)) / array_of(x)
+    assert ((slopes[:20] >= 0.2) & (slopes[:20] < 0.3)).all()
+    assert (slopes[20:] == 1).all()
+    assert len(set(slopes[:20].tolist())) == 20
+    still = array_of(torch.nn.functional.rrelu(x, 0.2, 0.3)) / array_of(x)
+    np.testing.assert_allclose(still[:20], 0.25, rtol=1e-6)
