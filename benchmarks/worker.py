@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.workloads import Workload, all_workloads
 
-SETTLE_S = 0.003  # threads that spin for new work give up in this time
+SETTLE_S = 0.1  # idle threads of the other library may still spin: OpenBLAS's do so for some 30 ms
 BLOCK_S = 0.04  # how long one timed block lasts, about
 LEAST_BLOCK = 3  # calls in a timed block, if one call takes longer than all of BLOCK_S
 

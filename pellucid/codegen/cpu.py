@@ -39,7 +39,7 @@ class CpuKernel(KernelPlace):
         widest = max(s.dtype.to_real().itemsize for s in self._varying_slots() or self.nest.slots)
         memo: dict[Expr, Expr] = {}
         nodes = sum(1 for _ in walk(*(expand_all(e, memo) for e in self.nest.formula.expressions())))
-        unroll = 4 if nodes < 32 else 2 if nodes < 160 else 1
+        unroll = 8 if nodes < 8 and self.nest.horizontal else 4 if nodes < 32 else 2 if nodes < 160 else 1
         width = max(vector_bytes // widest, 4)
         if self._scans_scattered():
             return 1, unroll

@@ -471,7 +471,9 @@ def _work(nest: Nest, sizes: list[int], rows: int) -> tuple[int, int]:
     if nest.tile >= 0:
         units = outer // sizes[nest.lane] // sizes[nest.tile] * -(-sizes[nest.tile] // TILE)
         return units, max(1, GRAIN // (TILE * sizes[nest.lane]))
-    grain = max(1, GRAIN // max(row, 1))
+    # Long streams of rows are read in parts of up to 1 MiB or so, which the processor's prefetching likes.
+    part = max(GRAIN, outer * row // 64) if nest.horizontal else GRAIN
+    grain = max(1, part // max(row, 1))
     if not nest.horizontal:
         # Parts begin at multiples of 1024 cells where they can: aligned vectors, whole lines.
         grain = grain // 1024 * 1024 if grain >= 1024 else max(_least(nest), grain)
