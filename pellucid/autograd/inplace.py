@@ -9,7 +9,7 @@ from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.fresh import copied, zeros
 from pellucid.autograd.graph import Node, hooks_of, new_node, recorder
 from pellucid.autograd.places import note_write
-from pellucid.autograd.views import attach, strided
+from pellucid.autograd.views import attach, require_single_view, strided
 from pellucid.formula.expr import load
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, dense, like
@@ -100,6 +100,7 @@ def _rehang(x: Any, node: Node) -> None:
 def _require_writable(x: Any) -> None:
     base = x.base
     if base is not None:
+        require_single_view(x, "is being")
         if x.seen < 0:
             _refuse(
                 "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "

@@ -52,6 +52,56 @@ def view_recorder(
     return record
 
 
+class SeveralViewsRule:
+    """The rule of a call that gives several views of one tensor: ``pullback`` puts their gradients together (None
+    where a view has none)."""
+
+    __slots__ = ("name", "pullback")
+
+    def __init__(self, name: str, pullback: Callable[[list[Any]], Any]) -> None:
+        self.name, self.pullback = name, pullback
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return ()
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        return (self.pullback(grads),)
+
+
+def views_recorder(
+    results: Sequence[Layout], pullback: Callable[[list[Any]], Any], name: str
+) -> Callable[[Sequence[Any], Any], None]:
+    """What a call of several views does with (results, tensor): it hangs one node on all of them."""
+    pattern = Pattern(SeveralViewsRule(name, pullback), tuple(results), ())
+
+    def record(outs: Sequence[Any], x: Any) -> None:
+        node = node_of(pattern, ((x.node or x, x.output_nr),))
+        for k, out in enumerate(outs):
+            out.node, out.output_nr, out.tracked = node, k, True
+
+    return record
+
+
+def require_single_view(view: Any, written: str) -> None:
+    """One of several views may not be written, nor its base: the other views' history would have to change, too.
+
+    Raises:
+        RuntimeError: ``view`` came from such a call, or is a view of what came from one.
+    """
+    node, target = view.node, view.output_nr
+    shown = node
+    while node is not None and isinstance(node.pattern.rule, ViewRule):
+        node, target = node.edges[0]
+        node = node if isinstance(node, Node) else None
+    if node is not None and isinstance(node.pattern.rule, SeveralViewsRule):
+        raise RuntimeError(
+            f"Output {view.output_nr} of {shown.name()} is a view and {written} modified inplace. This view is the "
+            "output of a function that returns multiple views. Such functions do not allow the output views to be "
+            f"modified inplace (here output {target} of {node.name()}). You should replace the inplace operation by "
+            "an out-of-place one, or write into a copy (x.clone())."
+        )
+
+
 # -- any cells of a storage -------------------------------------------------------------------------------------------
 
 
@@ -107,6 +157,10 @@ def refresh(view: Any) -> None:
             view.tracked = True
         return
     if view.base.tracked:
+        if view.node is not None:
+            if not native.grad_enabled():
+                return
+            require_single_view(view, "its base or another view of its base has been")
         attach(view)
     else:
         view.seen = view.storage.version

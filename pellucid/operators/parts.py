@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
@@ -21,6 +21,7 @@ from pellucid.operators.viewing import (
     integer,
     integers,
     part_plan,
+    pieces_plan,
     view_function,
     view_plan,
 )
@@ -106,20 +107,21 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
 # -- pieces side by side ----------------------------------------------------------------------------------------------
 
 
-def _pieces(name: str, x: Layout, dim: int, sizes: Sequence[int]) -> Plan:
-    """Consecutive pieces of these sizes."""
-    views, start = [], 0
-    for n in sizes:
-        views.append(part_plan(name, x, sliced, dim, start, n))
-        start += n
-    return each(views)
+def _pieces(kind: str, x: Layout, dim: int, sizes: Sequence[int]) -> Plan:
+    """Consecutive pieces of these sizes, under one node. Those of the kinds named unsafe have a node each: they may
+    be written in place."""
+    spans = [(end - n, n) for n, end in zip(sizes, accumulate(sizes), strict=True)]
+    name = f"{kind}Backward0"
+    if kind.startswith("Unsafe"):
+        return each([part_plan(name, x, sliced, dim, start, n) for start, n in spans])
+    return pieces_plan(name, x, sliced, [(dim, start, n) for start, n in spans])
 
 
 def _unbind_plan(x: Layout, dim: int) -> Plan:
     if x.ndim == 0:
         raise IndexError(f"unbind(): Dimension specified as {dim} but tensor has no dimensions")
     d = wrap_dim("unbind", dim, x.ndim)
-    return each([part_plan("UnbindBackward0", x, selected, d, i) for i in range(x.shape[d])])
+    return pieces_plan("UnbindBackward0", x, selected, [(d, i) for i in range(x.shape[d])])
 
 
 _unbinds = PlanTable(_unbind_plan)
@@ -131,7 +133,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return _unbinds[input.layout, integer("unbind", "dim", dim)](input)
 
 
-def _split_plan(x: Layout, size: int, dim: int) -> Plan:
+def _split_plan(kind: str, x: Layout, size: int, dim: int) -> Plan:
     _require_dimensions("split", x)
     d = wrap_dim("split", dim, x.ndim)
     n = x.shape[d]
@@ -143,10 +145,10 @@ def _split_plan(x: Layout, size: int, dim: int) -> Plan:
             f"of {shape_text(x.shape)})"
         )
     starts = range(0, n, size) if n else [0]
-    return _pieces("SplitBackward0", x, d, [min(size, n - start) for start in starts])
+    return _pieces(kind, x, d, [min(size, n - start) for start in starts])
 
 
-def _split_with_sizes_plan(x: Layout, sizes: tuple[int, ...], dim: int) -> Plan:
+def _split_with_sizes_plan(kind: str, x: Layout, sizes: tuple[int, ...], dim: int) -> Plan:
     _require_dimensions("split", x)
     d = wrap_dim("split_with_sizes", dim, x.ndim)
     if any(n < 0 for n in sizes):
@@ -158,7 +160,7 @@ def _split_with_sizes_plan(x: Layout, sizes: tuple[int, ...], dim: int) -> Plan:
             f"split_with_sizes(): expects split_sizes to sum exactly to {x.shape[d]} (input tensor's size at "
             f"dimension {d}), but got split_sizes={list(sizes)}"
         )
-    return _pieces("SplitWithSizesBackward0", x, d, sizes)
+    return _pieces(kind, x, d, sizes)
 
 
 _splits, _splits_with_sizes = PlanTable(_split_plan), PlanTable(_split_with_sizes_plan)
@@ -171,29 +173,31 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
     if isinstance(split_size_or_sections, Sequence):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     size = integer("split", "split_size", split_size_or_sections)
-    return _splits[tensor.layout, size, dim](tensor)
+    return _splits["Split", tensor.layout, size, dim](tensor)
 
 
 @view_function
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along ``dim`` of these sizes, which sum to that of the dimension."""
     sizes = integers("split_with_sizes", "split_sizes", (split_sizes,))
-    return _splits_with_sizes[input.layout, sizes, dim](input)
+    return _splits_with_sizes["SplitWithSizes", input.layout, sizes, dim](input)
 
 
 @view_function
 def unsafe_split(tensor: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`split`."""
-    return split(tensor, split_size, dim)
+    """`split` whose pieces may be written in place."""
+    size, dim = integers("unsafe_split", "split_size", (split_size, dim))
+    return _splits["UnsafeSplit", tensor.layout, size, dim](tensor)
 
 
 @view_function
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """`split_with_sizes`."""
-    return split_with_sizes(input, split_sizes, dim)
+    """`split_with_sizes` whose pieces may be written in place."""
+    sizes = integers("unsafe_split_with_sizes", "split_sizes", (split_sizes,))
+    return _splits_with_sizes["UnsafeSplitWithSizes", input.layout, sizes, dim](input)
 
 
-def _chunk_plan(x: Layout, chunks: int, dim: int) -> Plan:
+def _chunk_plan(kind: str, x: Layout, chunks: int, dim: int) -> Plan:
     if x.ndim == 0:
         raise RuntimeError("chunk() expects at least a 1-dimensional tensor")
     if chunks < 1:
@@ -202,8 +206,8 @@ def _chunk_plan(x: Layout, chunks: int, dim: int) -> Plan:
     n = x.shape[d]
     size = -(-n // chunks)
     if size == 0:
-        return _splits_with_sizes[x, (0,) * chunks, d]
-    return _splits[x, size, d]
+        return _splits_with_sizes[f"{kind}WithSizes", x, (0,) * chunks, d]
+    return _splits[kind, x, size, d]
 
 
 _chunks = PlanTable(_chunk_plan)
@@ -212,13 +216,13 @@ _chunks = PlanTable(_chunk_plan)
 @view_function
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of one size along ``dim``; the last may be smaller."""
-    return _chunks[input.layout, integer("chunk", "chunks", chunks), dim](input)
+    return _chunks["Split", input.layout, integer("chunk", "chunks", chunks), dim](input)
 
 
 @view_function
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`chunk`."""
-    return chunk(input, chunks, dim)
+    """`chunk` whose pieces may be written in place."""
+    return _chunks["UnsafeSplit", input.layout, integer("unsafe_chunk", "chunks", chunks), dim](input)
 
 
 def _tensor_split_plan(x: Layout, where: int | tuple[int, ...], dim: int) -> Plan:
@@ -229,8 +233,9 @@ def _tensor_split_plan(x: Layout, where: int | tuple[int, ...], dim: int) -> Pla
     if isinstance(where, int):
         if where < 1:
             raise RuntimeError(f"tensor_split(): number of sections must be larger than 0, got {where}")
-        return _pieces("SliceBackward0", x, d, [n // where + (i < n % where) for i in range(where)])
-    bounds = [0, *where, n]
+        bounds = [0, *accumulate(n // where + (i < n % where) for i in range(where))]
+    else:
+        bounds = [0, *where, n]
     spans = [slice(a, b).indices(n) for a, b in pairwise(bounds)]
     return each([part_plan("SliceBackward0", x, sliced, d, a, max(b - a, 0)) for a, b, _ in spans])
 

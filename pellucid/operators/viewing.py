@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 
 from pellucid.autograd.derived import DerivedRule
 from pellucid.autograd.graph import recorder
-from pellucid.autograd.views import Pullback, ViewRule, view_recorder
+from pellucid.autograd.fresh import zeros
+from pellucid.autograd.views import Pullback, ViewRule, view_recorder, views_recorder
 from pellucid.dtypes import DType
 from pellucid.errors import shape_text
 from pellucid.formula.expr import const, load
 from pellucid.formula.formula import Formula, Output
-from pellucid.layout import Layout, View, dense
+from pellucid.layout import Layout, View, dense, is_dense, like
 from pellucid.operators.arguments import not_a_tensor
+from pellucid.operators.assembling import Piece, assembly_plan
 from pellucid.operators.define import method, public, wrap_dim
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.runtime import native
@@ -151,8 +153,57 @@ def _applied(geometry: Callable[..., View], args: tuple[Any, ...], layout: Layou
 
 
 def each(views: Sequence[Plan]) -> Plan:
-    """The plan of a call that gives a tuple of views."""
+    """The plan of a call that gives a tuple of views, each with a node of its own."""
     return lambda x: tuple([view(x) for view in views])
+
+
+class Pieces:
+    """Views that together show every cell once, under one node: ``geometries`` says which part each one shows.
+
+    Their gradients are laid side by side in memory of the order of the viewed tensor's, so that what the tensor was
+    permuted from gets a contiguous gradient.
+    """
+
+    def __init__(self, name: str, x: Layout, geometries: Sequence[Geometry]) -> None:
+        self.name, self.geometries = name, geometries
+        self.whole = like(x) if is_dense(x) else dense(x.shape, x.dtype)
+        self.views = [geometry(x) for geometry in geometries]
+        self.parts = [Part(name, geometry) for geometry in geometries]
+        self.joins = PlanTable(self._join)
+
+    def plan(self, x: Layout) -> Plan:
+        """The plan that takes a tensor of this layout and gives the tuple of views."""
+        shown = [native.make_view(offset * x.dtype.itemsize, layout, None) for layout, offset in self.views]
+        if not (x.dtype.is_floating_point or x.dtype.is_complex):
+            return each(shown)
+        record = views_recorder([layout for layout, _ in self.views], self._pull, self.name)
+
+        def plan(tensor: Tensor) -> tuple[Tensor, ...]:
+            views = tuple([view(tensor) for view in shown])
+            if native.recorded(tensor):
+                record(views, tensor)
+            return views
+
+        return plan
+
+    def _pull(self, grads: list[Any]) -> Tensor:
+        pairs = zip(grads, self.views, strict=True)
+        given = [zeros(dense(layout.shape, layout.dtype)) if g is None else g for g, (layout, _) in pairs]
+        return self.joins[tuple([g.layout for g in given])](*given)
+
+    def _join(self, *grads: Layout) -> Plan:
+        pieces = [Piece(k, (g, 0), self.geometries[k](self.whole)) for k, g in enumerate(grads)]
+        gives = [_shown(part) for part in self.parts]
+        return assembly_plan(f"{self.name.removesuffix('0')}Backward0", self.whole, grads, pieces, gives)
+
+
+def _shown(part: Part) -> Callable[[Tensor], Tensor]:
+    return lambda g: part.views[g.layout,](g)
+
+
+def pieces_plan(name: str, x: Layout, geometry: Callable[..., View], arguments: Sequence[tuple[Any, ...]]) -> Plan:
+    """The plan of a call that gives the views ``geometry(layout, *args)``, which show all of ``x``."""
+    return Pieces(name, x, [partial(_applied, geometry, args) for args in arguments]).plan(x)
 
 
 def formula_pullback(formula: Formula, x: Layout, sizes: tuple[int, ...], name: str) -> Pullback:
