@@ -59,14 +59,16 @@ def _times(x: Layout) -> str:
 
 
 class _Matrices:
-    """A batch of matrices in memory: ``trans``, ``ld`` (both as BLAS has them) and one stride for the whole batch."""
+    """A batch of matrices in memory as BLAS reads it: ``trans``, ``ld``, and bytes between the groups of the batch and
+    between the members of a group, which are its dimensions from ``split`` on."""
 
-    def __init__(self, x: Layout, batch: tuple[int, ...]) -> None:
+    def __init__(self, x: Layout, batch: tuple[int, ...], split: int) -> None:
         rows, columns = x.shape[-2:]
         row_step, column_step = x.strides[-2:]
-        step = _joined(batch, broadcast_strides(x, (*batch, rows, columns))[:-2])
-        self.batch_step = step or 0
-        self.trans, self.ld, self.fits = False, max(columns, 1), step is not None
+        steps = broadcast_strides(x, (*batch, rows, columns))[:-2]
+        jump, step = _joined(batch[:split], steps[:split]), _joined(batch[split:], steps[split:])
+        self.steps = ((jump or 0) * x.dtype.itemsize, (step or 0) * x.dtype.itemsize)
+        self.trans, self.ld, self.fits = False, max(columns, 1), jump is not None and step is not None
         if x.numel == 0 or (rows <= 1 and columns <= 1):
             return
         if (column_step == 1 or columns == 1) and (rows == 1 or row_step >= columns):
@@ -89,6 +91,15 @@ def _joined(sizes: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
             return None
         run *= n
     return step
+
+
+def _best_split(batch: tuple[int, ...], operands: Sequence[Layout]) -> int:
+    """Where to cut the dimensions of the batch into groups and members so that the fewest operands are copied."""
+
+    def copies(split: int) -> int:
+        return sum(not _Matrices(x, batch, split).fits for x in operands)
+
+    return min(range(len(batch) + 1), key=copies)
 
 
 def copy_plan(x: Layout, target: Layout) -> Plan:
@@ -121,19 +132,21 @@ def _gemm(
     batch: tuple[int, ...],
     result: Layout,
     alpha: complex,
-    summand: tuple[int, int, int] | None = None,
+    summand: tuple[int, ...] | None = None,
     beta: complex = 0.0,
 ) -> Plan:
     """One BLAS call for a batch of matrices; operands that BLAS cannot read are copied first.
 
-    With a ``summand`` (bytes between its matrices, rows, columns) the plan takes it third and adds ``beta`` times it.
+    With a ``summand`` (bytes between its cells along each dimension of the result) the plan takes it third and adds
+    ``beta`` times it.
     """
-    (a, left, copy_a), (b, right, copy_b) = _readable(a, batch), _readable(b, batch)
-    m, k, n, item = a.shape[-2], a.shape[-1], b.shape[-1], a.dtype.itemsize
+    split = _best_split(batch, [a, b])
+    (a, left, copy_a), (b, right, copy_b) = _readable(a, batch, split), _readable(b, batch, split)
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     product = blas.gemm_spec(
-        a.dtype, m, n, k, left.trans, left.ld, right.trans, right.ld, max(n, 1), prod(batch),
-        left.batch_step * item, right.batch_step * item, m * n * item,
-        alpha=alpha, beta=beta, summand=summand,
+        a.dtype, m, n, k, left.trans, left.ld, right.trans, right.ld, max(n, 1),
+        (prod(batch[:split]), prod(batch[split:])), left.steps, right.steps,
+        alpha=alpha, beta=beta, summand=summand if summand is None else _summand_steps(summand, batch, split),
     )  # fmt: skip
     flags = native.RELEASE_GIL if m * n * k * prod(batch) > 1 << 18 else 0
     kinds = [0, 0] if summand is None else [0, 0, 0]
@@ -153,12 +166,8 @@ def summed_plan(s: Layout, a: Layout, b: Layout, result: Layout, beta: complex, 
     if result.dtype in HALVES:
         w, x, y, z = wide = [dense(operand.shape, float32) for operand in (s, a, b, result)]
         return _in_float32(summed_plan(w, x, y, z, beta, alpha), [s, a, b], wide, result)
-    batch = tuple(result.shape[:-2])
-    strides = broadcast_strides(s, tuple(result.shape))
-    step = _joined(batch, strides[:-2]) or 0
-    item = result.dtype.itemsize
-    summand = (step * item, strides[-2] * item, strides[-1] * item)
-    plan = _gemm(a, b, batch, result, alpha, summand, beta)
+    summand = tuple(step * s.dtype.itemsize for step in broadcast_strides(s, tuple(result.shape)))
+    plan = _gemm(a, b, tuple(result.shape[:-2]), result, alpha, summand, beta)
     return lambda x, left, right: plan(left, right, x)
 
 
@@ -186,20 +195,28 @@ def biased_plan(x: Layout, weight: Layout, bias: Layout | None) -> tuple[Plan, L
         rows = x.shape[-1]
     count = prod(x.shape[:-1])
     flat = x.with_strides((count, x.shape[-1]), (rows if count > 1 else max(x.shape[-1], 1), 1))
-    summand = None if bias is None else (0, 0, bias.strides[0] * bias.dtype.itemsize)
+    summand = None if bias is None else (0, bias.strides[0] * bias.dtype.itemsize)
     plan = _gemm(flat, transposed, (), result, 1.0, summand, 0.0 if bias is None else 1.0)
     return (plan if copy is None else lambda t, *others: plan(copy(t), *others)), result
 
 
-def _readable(x: Layout, batch: tuple[int, ...]) -> tuple[Layout, _Matrices, Plan | None]:
+def _readable(x: Layout, batch: tuple[int, ...], split: int) -> tuple[Layout, _Matrices, Plan | None]:
     """The operand as BLAS can read it, and the plan of the copy that it takes, if any."""
-    own = _Matrices(x, batch)
+    own = _Matrices(x, batch, split)
     if own.fits:
         return x, own, None
     target = dense(x.shape, x.dtype)
-    if not _Matrices(target, batch).fits:
+    if not _Matrices(target, batch, split).fits:
         target = dense((*batch, *x.shape[-2:]), x.dtype)  # broadcast in the middle of the batch
-    return target, _Matrices(target, batch), copy_plan(x, target)
+    return target, _Matrices(target, batch, split), copy_plan(x, target)
+
+
+def _summand_steps(steps: tuple[int, ...], batch: tuple[int, ...], split: int) -> tuple[int, int, int, int]:
+    """Bytes between the summand's groups, members, rows and columns."""
+    jump, step = _joined(batch[:split], steps[:split]), _joined(batch[split:], steps[split:-2])
+    assert jump is not None, "only products of one batch dimension take a summand"
+    assert step is not None
+    return jump, step, steps[-2], steps[-1]
 
 
 def _widened(a: Layout, b: Layout, result: Layout, alpha: float) -> Plan:
@@ -229,26 +246,41 @@ def _batch_coords(x: Layout, batch: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 class ProductRule:
-    """C = A B: dA = dC B^H, dB = A^H dC, summed over what was broadcast."""
+    """C = A B: dA = dC B^H, dB = A^H dC, summed over what was broadcast.
+
+    An operand that lies in memory column by column, such as the transposed keys of attention, gets a gradient that does
+    so, too: it is computed transposed, and what was transposed before finds rows again.
+    """
 
     def __init__(self, name: str, a: Layout, b: Layout) -> None:
         self.name, self.a, self.b = name, tuple(a.shape), tuple(b.shape)
+        self.turned_a, self.turned_b = _by_columns(a), _by_columns(b)
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return tuple(k for k, asked in ((1, needed[1]), (2, needed[0])) if asked)
 
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         saved, g = node.unpack(), grads[0]
-        left = summed_to(_times_matrices(g, saved[2].mH), self.a) if node.edges[0] is not None else None
-        right = self._right(saved[1], g) if node.edges[1] is not None else None
+        left = right = None
+        if node.edges[0] is not None:
+            b = saved[2].conj()
+            whole = _times_matrices(b, g.mT).mT if self.turned_a else _times_matrices(g, b.mT)
+            left = summed_to(whole, self.a)
+        if node.edges[1] is not None:
+            right = self._right(saved[1].conj(), g)
         return left, right
 
     def _right(self, a: Any, g: Any) -> Any:
         if len(self.b) == 2 and len(self.a) > 2:
             # One product over all rows, where a batch of products would have to be summed.
             count = prod(self.a[:-1])
-            return _times_matrices(a.reshape(count, self.a[-1]).mH, g.reshape(count, g.layout.shape[-1]))
-        return summed_to(_times_matrices(a.mH, g), self.b)
+            a, g = a.reshape(count, self.a[-1]), g.reshape(count, g.layout.shape[-1])
+        whole = _times_matrices(g.mT, a).mT if self.turned_b else _times_matrices(a.mT, g)
+        return summed_to(whole, self.b)
+
+
+def _by_columns(x: Layout) -> bool:
+    return x.strides[-2] == 1 and x.strides[-1] > 1 and x.shape[-2] > 1
 
 
 def summed_to(gradient: Any, shape: tuple[int, ...]) -> Any:

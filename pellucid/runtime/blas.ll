@@ -19,7 +19,7 @@
   i64,      ;  9 elements between elements of the result (gemv)
   i64,      ; 10 index of the matrix among the operands (gemv): 1 or 2
   i64,      ; 11 bytes from one C to the next one of the batch
-  i64,      ; 12 the same for A
+  i64,      ; 12 the same for A, inside of a group of the batch
   i64,      ; 13 the same for B
   i64,      ; 14 rows of a tile
   i64,      ; 15 columns of a tile
@@ -28,11 +28,15 @@
   i64,      ; 18 bytes from a tile's rows of A to the next tile's
   i64,      ; 19 bytes from a tile's columns of B to the next tile's
   i64,      ; 20 1: S is operand 3
-  i64,      ; 21 bytes from one S to the next one of the batch
+  i64,      ; 21 bytes from one S to the next one, inside of a group
   i64,      ; 22 bytes between rows of S; 0: one row for all
   i64,      ; 23 bytes between columns of S
   [2 x i64], ; 24 alpha, as T
-  [2 x i64]  ; 25 beta, as T
+  [2 x i64], ; 26 beta, as T
+  i64,      ; 28 products in a group of the batch
+  i64,      ; 29 bytes from the first A of a group to the first one of the next
+  i64,      ; 30 the same for B
+  i64       ; 31 the same for S
 }
 
 ; One tile: addresses of its parts of C, A, B, S; its rows and columns.
@@ -47,12 +51,16 @@ define internal i64 @field(ptr %plan, i64 %number) alwaysinline {
   ret i64 %value
 }
 
-; base of operand %number + batch * stride + offset
-define internal ptr @place(ptr %operands, i64 %number, i64 %batch, i64 %stride, i64 %offset) alwaysinline {
+; base of operand %number + group * (word %jumps of the plan) + member * (word %steps) + offset
+define internal ptr @place(ptr %operands, ptr %plan, i64 %number, i64 %group, i64 %member, i64 %jumps, i64 %steps, i64 %offset) alwaysinline {
   %at = getelementptr ptr, ptr %operands, i64 %number
   %base = load ptr, ptr %at
-  %jump = mul i64 %batch, %stride
-  %bytes = add i64 %jump, %offset
+  %jump.one = call i64 @field(ptr %plan, i64 %jumps)
+  %jump = mul i64 %group, %jump.one
+  %step.one = call i64 @field(ptr %plan, i64 %steps)
+  %step = mul i64 %member, %step.one
+  %moved = add i64 %jump, %step
+  %bytes = add i64 %moved, %offset
   %address = getelementptr i8, ptr %base, i64 %bytes
   ret ptr %address
 }
@@ -65,6 +73,9 @@ entry:
   %j = urem i64 %index, %tiles.n
   %batch = udiv i64 %row, %tiles.m
   %i = urem i64 %row, %tiles.m
+  %members = call i64 @field(ptr %plan, i64 28)
+  %group = udiv i64 %batch, %members
+  %member = urem i64 %batch, %members
 
   %rows = call i64 @field(ptr %plan, i64 14)
   %m.all = call i64 @field(ptr %plan, i64 3)
@@ -85,19 +96,16 @@ entry:
   %c.row = mul i64 %top, %ldc
   %c.element = add i64 %c.row, %left
   %c.offset = mul i64 %c.element, %itemsize
-  %c.stride = call i64 @field(ptr %plan, i64 11)
-  %c = call ptr @place(ptr %operands, i64 0, i64 %batch, i64 %c.stride, i64 %c.offset)
+  %c = call ptr @place(ptr %operands, ptr %plan, i64 0, i64 0, i64 %batch, i64 11, i64 11, i64 %c.offset)
   store ptr %c, ptr %tile
   %a.step = call i64 @field(ptr %plan, i64 18)
   %a.offset = mul i64 %i, %a.step
-  %a.stride = call i64 @field(ptr %plan, i64 12)
-  %a = call ptr @place(ptr %operands, i64 1, i64 %batch, i64 %a.stride, i64 %a.offset)
+  %a = call ptr @place(ptr %operands, ptr %plan, i64 1, i64 %group, i64 %member, i64 29, i64 12, i64 %a.offset)
   %a.at = getelementptr %tile, ptr %tile, i64 0, i32 1
   store ptr %a, ptr %a.at
   %b.step = call i64 @field(ptr %plan, i64 19)
   %b.offset = mul i64 %j, %b.step
-  %b.stride = call i64 @field(ptr %plan, i64 13)
-  %b = call ptr @place(ptr %operands, i64 2, i64 %batch, i64 %b.stride, i64 %b.offset)
+  %b = call ptr @place(ptr %operands, ptr %plan, i64 2, i64 %group, i64 %member, i64 30, i64 13, i64 %b.offset)
   %b.at = getelementptr %tile, ptr %tile, i64 0, i32 2
   store ptr %b, ptr %b.at
 
@@ -110,8 +118,7 @@ summand:
   %s.down = mul i64 %top, %s.row
   %s.right = mul i64 %left, %s.column
   %s.offset = add i64 %s.down, %s.right
-  %s.stride = call i64 @field(ptr %plan, i64 21)
-  %s = call ptr @place(ptr %operands, i64 3, i64 %batch, i64 %s.stride, i64 %s.offset)
+  %s = call ptr @place(ptr %operands, ptr %plan, i64 3, i64 %group, i64 %member, i64 31, i64 21, i64 %s.offset)
   %s.at = getelementptr %tile, ptr %tile, i64 0, i32 3
   store ptr %s, ptr %s.at
   call void @copy_summand(ptr %tile, ptr %plan, i64 %s.row, i64 %s.column, i64 %ldc, i64 %itemsize)

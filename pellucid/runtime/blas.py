@@ -84,16 +84,15 @@ def gemm_spec(
     trans_b: bool,
     ldb: int,
     ldc: int,
-    batch: int = 1,
-    stride_a: int = 0,
-    stride_b: int = 0,
-    stride_c: int = 0,
+    batch: tuple[int, int] = (1, 1),
+    strides_a: tuple[int, int] = (0, 0),
+    strides_b: tuple[int, int] = (0, 0),
     alpha: complex = 1.0,
     beta: complex = 0.0,
     *,
     conj_a: bool = False,
     conj_b: bool = False,
-    summand: tuple[int, int, int] | None = None,
+    summand: tuple[int, int, int, int] | None = None,
 ) -> Product:
     """The kernel of C = alpha op(A) op(B) + beta S for a batch of row-major matrices.
 
@@ -105,9 +104,10 @@ def gemm_spec(
         m, n, k: C is (m, n), op(A) is (m, k), op(B) is (k, n). Any may be 0; with k = 0, C = beta S.
         trans_a: A lies in memory as (k, m) rather than (m, k). trans_b: B as (n, k) rather than (k, n).
         lda, ldb, ldc: elements from a row in memory to the next one; the elements of a row are adjacent.
-        batch: number of products. stride_a, stride_b, stride_c: bytes from one to the next (0: the same one).
+        batch: number of groups, number of products in each. The matrices C of all products lie one after the other.
+        strides_a, strides_b: bytes from one group to the next, from one matrix of a group to the next (0: the same).
         conj_a, conj_b: take the complex conjugate.
-        summand: bytes between S's matrices, its rows and its columns (0 where it is broadcast);
+        summand: bytes between S's groups, matrices, rows and columns (0 where it is broadcast);
             None: S is what C holds already.
 
     Raises:
@@ -120,8 +120,8 @@ def gemm_spec(
         raise ValueError(f"matmul: m={m}, n={n}, k={k}; the most is {_LARGEST}: multiply parts of the matrices")
     lda = _leading("A", lda, *((k, m) if trans_a else (m, k)))
     ldb = _leading("B", ldb, *((n, k) if trans_b else (k, n)))
-    ldc = _leading("C", ldc, m, n)
     letter, item = _LETTERS[dtype.name], dtype.itemsize
+    step_c, ldc = m * ldc * item, _leading("C", ldc, m, n)
     vector = 1 in (m, n) and k > 0 and not conj_a and not conj_b
     if vector:
         routine, direct = f"{letter}gemv", None
@@ -130,17 +130,20 @@ def gemm_spec(
         routine = f"{letter}gemm"
         direct = _direct_tile(m, n, k, trans_a, trans_b, ldb * item) if letter in "sd" else None
         call = _Call(_TRANSPOSE[trans_a, conj_a], _TRANSPOSE[trans_b, conj_b], lda, ldb)
-    tile_m, tile_n = direct or _packed_tile(batch, m, n, k, vector)
+    count = batch[0] * batch[1]
+    tile_m, tile_n = direct or _packed_tile(count, m, n, k, vector)
     tiles_m, tiles_n = max(1, _ceil(m, tile_m)), max(1, _ceil(n, tile_n))
+    jump_s, *steps_s = summand or (0, 0, 0, 0)
     words = [
         *(_symbol_address(f"cblas_{routine}"), call.trans_a, call.trans_b, m, n, k),
         *(call.lda, call.ldb, ldc, call.y_step, call.matrix),
-        *(stride_c, stride_a, stride_b, tile_m, tile_n, tiles_m, tiles_n),
+        *(step_c, strides_a[1], strides_b[1], tile_m, tile_n, tiles_m, tiles_n),
         *(tile_m * item * (1 if trans_a else lda), tile_n * item * (ldb if trans_b else 1)),
-        *((0, 0, 0, 0) if summand is None or beta == 0 else (1, *summand)),
+        *(int(summand is not None and beta != 0), *steps_s),
         *(*_scalar(letter, alpha), *_scalar(letter, beta)),
+        *(max(1, batch[1]), strides_a[0], strides_b[0], jump_s),
     ]
-    tiles = batch * tiles_m * tiles_n if m and n else 0
+    tiles = count * tiles_m * tiles_n if m and n else 0
     grain = max(1, _SMALLEST_CHUNK // max(1, tile_m * tile_n * k))
     return Product(_kernels()[routine], array("q", words), tiles, grain)
 

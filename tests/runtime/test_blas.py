@@ -80,9 +80,9 @@ def check(
     s = np.ascontiguousarray(random(shape, dtype, 3)) if summand else c[..., :n].copy()
     strides = np.broadcast_to(s, (batch, m, n)).strides
     product = blas.gemm_spec(
-        *(dtype, m, n, k, trans_a, a.shape[2], trans_b, b.shape[2], n + pad, batch),
-        *(a.strides[0], b.strides[0], c.strides[0], alpha, beta),
-        summand=(strides[0], strides[1], strides[2]) if summand else None,
+        *(dtype, m, n, k, trans_a, a.shape[2], trans_b, b.shape[2], n + pad, (1, batch)),
+        *((0, a.strides[0]), (0, b.strides[0]), alpha, beta),
+        summand=(0, strides[0], strides[1], strides[2]) if summand else None,
         **flags,
     )
     run(product, c, a, b, *([s] if summand else []))
@@ -153,12 +153,27 @@ def test_one_matrix_for_the_whole_batch() -> None:
     a, b = random((5, 8, 6), dtypes.float32), random((6, 7), dtypes.float32)
     c = np.empty((5, 8, 7), np.float32)
     run(
-        blas.gemm_spec(dtypes.float32, 8, 7, 6, False, 6, False, 7, 7, 5, a.strides[0], 0, c.strides[0]),
+        blas.gemm_spec(dtypes.float32, 8, 7, 6, False, 6, False, 7, 7, (1, 5), (0, a.strides[0]), (0, 0)),
         c,
         a,
         b,
     )
     assert not error(c, wide(a) @ wide(b), 6, dtypes.float32)
+
+
+def test_a_batch_in_groups() -> None:
+    """Heads of attention: matrices of one sample lie side by side, those of the next one further away."""
+    a, b = random((4, 9, 3, 5), dtypes.float32, 1), random((3, 4, 5, 7), dtypes.float32, 2)
+    s = random((4, 3, 9, 7), dtypes.float32, 3)
+    c = np.empty((4, 3, 9, 7), np.float32)
+    left, right = a.transpose(0, 2, 1, 3), b.transpose(1, 0, 2, 3)
+    steps_a, steps_b, steps_s = left.strides[:2], right.strides[:2], s.strides
+    groups = (4, 3), (steps_a[0], steps_a[1]), (steps_b[0], steps_b[1])
+    run(
+        blas.gemm_spec(dtypes.float32, 9, 7, 5, False, 15, False, 7, 7, *groups, beta=2.0, summand=steps_s),
+        *(c, a, b, s),
+    )
+    assert not error(c, wide(left) @ wide(right) + 2.0 * wide(s), 5, dtypes.float32)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64], ids=lambda dtype: dtype.name)
@@ -191,10 +206,9 @@ def test_bits_do_not_depend_on_the_number_of_threads(
         trans_b,
         b.shape[2],
         n,
-        batch,
-        a.strides[0],
-        b.strides[0],
-        m * n * dtype.itemsize,
+        (1, batch),
+        (0, a.strides[0]),
+        (0, b.strides[0]),
     )
     results = []
     for count in (1, 2, 3, 7):
