@@ -14,6 +14,12 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 from pellucid.autograd.hooks import NodeHooks, RemovableHandle
 from pellucid.autograd.places import Place, last_write, outside, place, place_text
+from pellucid.autograd.saved import Packed
+from pellucid.autograd.saved import active as hooked
+from pellucid.autograd.saved import current as current_hooks
+from pellucid.autograd.saved import disable_saved_tensors_hooks as disable_saved_tensors_hooks
+from pellucid.autograd.saved import save_on_cpu as save_on_cpu
+from pellucid.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
 from pellucid.errors import tensor_text
 from pellucid.layout import Layout
 from pellucid.runtime import native
@@ -116,7 +122,7 @@ class Node:
                 if t.storage.version != version:
                     self._complain_overwritten(t, version)
             elif version == PACKED:
-                return tuple([x.unpack() if type(x) is Packed else x for x in saved])
+                return tuple([x.unpack(_attached) if type(x) is Packed else x for x in saved])
         return saved
 
     def unpack(self) -> dict[int, Any]:
@@ -208,7 +214,7 @@ def new_node(rule: Rule, edges: tuple[Edge, ...], kept: tuple[int, ...], saved: 
     node.number, node.hooks = next(_numbers), None
     if kept:
         _save(node, saved)
-        if packers:
+        if hooked:
             _pack(node)
         node.place = place(_getframe(1))
     return node
@@ -222,6 +228,42 @@ def node_of(pattern: Pattern, edges: tuple[Edge, ...]) -> Node:
 
 
 PLAIN, PACKED = -1, -2  # instead of versions: a number or a node; a tensor that a user's hook packed
+
+
+def _pack(node: Node) -> None:
+    """Send what the node saved through the pack hook of this thread, if there is one."""
+    pair = current_hooks()
+    if pair is None:
+        return
+    assert node.saved is not None
+    before = native.set_grad_enabled(False)
+    try:
+        node.saved = tuple([Packed(t, pair) if hasattr(t, "layout") else t for t in node.saved])
+    finally:
+        native.set_grad_enabled(before)
+    node.versions = tuple([PACKED if type(t) is Packed else PLAIN for t in node.saved])
+
+
+class _Same:
+    """The rule of a tensor that a user's hook gave back in place of a leaf: the gradient is the leaf's."""
+
+    name = "AliasBackward0"
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return ()
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        return (grads[0],)
+
+
+def _attached(t: Any, edge: tuple[Any, int]) -> Any:
+    """The values of ``t`` as the result that ``edge`` names."""
+    target, k = edge
+    fresh = native.new_tensor(t.layout, t.storage, t.ptr)
+    if type(target) is not Node:
+        target, k = node_of(Pattern(_Same(), (t.layout,), ()), (edge,)), 0
+    fresh.node, fresh.output_nr, fresh.tracked = target, k, True
+    return fresh
 
 
 def _save(node: Node, saved: tuple[Any, ...]) -> None:
@@ -262,7 +304,7 @@ def recorder(
         node.edges, node.number, node.hooks = edges, next(_numbers), None
         if pattern.kept:
             _save(node, tuple([_alias(tensors[k]) if k < n_out else tensors[k] for k in pattern.kept]))
-            if packers:
+            if hooked:
                 _pack(node)
             node.place = place(_getframe(1))
         for k in differentiable:
@@ -324,7 +366,7 @@ def _record_two(patterns: _Patterns) -> Callable[..., None]:
             node.saved, node.versions = (b,), (b.storage.version,)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else b for k in kept]))
-        if packers:
+        if hooked:
             _pack(node)
         try:
             frame = _getframe(2)  # record <- operator <- user
@@ -363,7 +405,7 @@ def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
             node.saved, node.versions = (new_tensor(out.layout, storage, out.ptr),), (storage.version,)
         else:
             _save(node, tuple([_alias(out) if k == 0 else a if k == 1 else number for k in kept]))
-        if packers:
+        if hooked:
             _pack(node)
         try:
             frame = _getframe(2)
@@ -376,55 +418,7 @@ def _record_one(patterns: _Patterns, operands: int) -> Callable[..., None]:
     return _with_patterns(record, patterns)
 
 
-# -- what users can do with saved tensors -----------------------------------------------------------------------------
-
-packers: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = []  # the innermost context is the last
-
-
-class Packed:
-    """A saved tensor in the form that the user's function gave it."""
-
-    __slots__ = ("_unpack", "content")
-
-    def __init__(self, content: Any, unpack: Callable[[Any], Any]) -> None:
-        self.content, self._unpack = content, unpack
-
-    def unpack(self) -> Any:
-        t = self._unpack(self.content)
-        if not hasattr(t, "layout"):
-            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got {type(t).__name__}")
-        return t
-
-
-def _pack(node: Node) -> None:
-    assert node.saved is not None
-    pack, unpack = packers[-1]
-    before = native.set_grad_enabled(False)
-    try:
-        node.saved = tuple([Packed(pack(t), unpack) if hasattr(t, "layout") else t for t in node.saved])
-    finally:
-        native.set_grad_enabled(before)
-    node.versions = tuple([PACKED if type(t) is Packed else PLAIN for t in node.saved])
-
-
-class saved_tensors_hooks:
-    """A context in which what backward needs is saved as ``pack(tensor)`` and read as ``unpack(packed)``."""
-
-    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
-        self.hooks = pack_hook, unpack_hook
-
-    def __enter__(self) -> None:
-        packers.append(self.hooks)
-
-    def __exit__(self, *_: object) -> None:
-        packers.pop()
-
-
-class save_on_cpu(saved_tensors_hooks):
-    """A context in which what backward needs is kept in the CPU's memory."""
-
-    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
+# -- what users can do with the graph ---------------------------------------------------------------------------------
 
 
 class GradientEdge(NamedTuple):

@@ -134,9 +134,11 @@ entry:
   %good = icmp sge i32 %truth, 0
   br i1 %good, label %set, label %fail
 set:
-  %before = load i64, ptr @grad_enabled
+  %before = call i64 @grad_mode()
   %now = zext i32 %truth to i64
-  store i64 %now, ptr @grad_enabled
+  %changed = call i1 @set_grad_mode(i64 %now)
+  br i1 %changed, label %done, label %fail
+done:
   %result = call ptr @PyBool_FromLong(i64 %before)
   ret ptr %result
 fail:
@@ -145,7 +147,7 @@ fail:
 
 ; grad_enabled() -> bool
 define internal ptr @is_grad_enabled(ptr %module, ptr %unused) nounwind {
-  %mode = load i64, ptr @grad_enabled
+  %mode = call i64 @grad_mode()
   %result = call ptr @PyBool_FromLong(i64 %mode)
   ret ptr %result
 }
@@ -153,7 +155,7 @@ define internal ptr @is_grad_enabled(ptr %module, ptr %unused) nounwind {
 ; recorded(*operands) -> bool: gradients are on and a tensor among the operands needs one
 define internal ptr @recorded(ptr %module, ptr %args, i64 %count) nounwind {
 entry:
-  %enabled = load i64, ptr @grad_enabled
+  %enabled = call i64 @grad_mode()
   %off = icmp eq i64 %enabled, 0
   br i1 %off, label %done, label %loop
 loop:

@@ -356,11 +356,12 @@ tensors:
   %made = call i1 @make_tensors(ptr %self, i64 %n_out, ptr %objects)
   br i1 %made, label %gradient, label %drop, !prof !0
 gradient:
-  %enabled = load i64, ptr @grad_enabled
-  %enabled_now = icmp ne i64 %enabled, 0
   %needed = icmp ne i32 %grad, 0
-  %both = and i1 %enabled_now, %needed
-  br i1 %both, label %record, label %return
+  br i1 %needed, label %mode, label %return
+mode:
+  %enabled = call i64 @grad_mode()
+  %enabled_now = icmp ne i64 %enabled, 0
+  br i1 %enabled_now, label %record, label %return
 record:
   %record_callable = call ptr @tuple_item(ptr %self, i64 2)
   %no_record = icmp eq ptr %record_callable, @_Py_NoneStruct
@@ -425,11 +426,12 @@ base:
   %based = call i1 @set_base(ptr %out, ptr %tensor)
   br i1 %based, label %gradient, label %drop, !prof !0
 gradient:
-  %enabled = load i64, ptr @grad_enabled
-  %enabled_now = icmp ne i64 %enabled, 0
   %needed = call i1 @needs_grad(ptr %tensor)
-  %both = and i1 %enabled_now, %needed
-  br i1 %both, label %record, label %return
+  br i1 %needed, label %mode, label %return
+mode:
+  %enabled = call i64 @grad_mode()
+  %enabled_now = icmp ne i64 %enabled, 0
+  br i1 %enabled_now, label %record, label %return
 record:
   %record_callable = call ptr @tuple_item(ptr %self, i64 2)
   %no_record = icmp eq ptr %record_callable, @_Py_NoneStruct

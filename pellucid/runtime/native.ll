@@ -23,6 +23,11 @@ declare i32 @PyList_Append(ptr, ptr)
 declare ptr @Py_BuildValue(ptr, ...)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
+declare ptr @PyThreadState_Get()
+declare i64 @PyThreadState_GetID(ptr)
+declare ptr @PyThreadState_GetDict()
+declare ptr @PyDict_GetItem(ptr, ptr)
+declare i32 @PyDict_SetItem(ptr, ptr, ptr)
 declare ptr @PyErr_Format(ptr, ptr, ...)
 declare ptr @PyErr_Occurred()
 declare void @PyErr_Fetch(ptr, ptr, ptr)
@@ -34,6 +39,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)
 @PyExc_RuntimeError = external global ptr
 @_Py_NoneStruct = external global i8
 @_Py_TrueStruct = external global i8
+@_Py_FalseStruct = external global i8
 
 %Object = type { i64, ptr }  ; reference count, type
 
@@ -48,7 +54,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)
 @at_seen       = global i64 0
 @default_count = global i64 0
 @defaults      = global [16 x %Default] zeroinitializer
-@grad_enabled  = global i64 1
+@grad_key      = global ptr null  ; under which a thread's dict holds whether its calls are recorded
 @parallel_for  = global ptr null  ; i64 (kernel, operands, params, n, grain)
 @redzone       = global i64 0     ; 128 while new blocks get red zones, or 0
 @out_of_memory = global ptr null  ; callable(bytes), raises
@@ -115,6 +121,72 @@ define internal ptr @bytes_of(ptr %bytes) alwaysinline nounwind {
   %offset = load i64, ptr @bytes_data
   %data = getelementptr i8, ptr %bytes, i64 %offset
   ret ptr %data
+}
+
+; ---------------------------------------------------------------- whether gradients are on
+; Each thread has a mode of its own, in its dict (absent: on). The mode of the thread that asked last is at hand;
+; threads are told apart by their number, which is never used again.
+@grad_thread  = internal global i64 -1
+@grad_enabled = internal global i64 1
+
+define internal i64 @grad_mode() alwaysinline nounwind {
+entry:
+  %state = call ptr @PyThreadState_Get()
+  %thread = call i64 @PyThreadState_GetID(ptr %state)
+  %last = load i64, ptr @grad_thread
+  %same = icmp eq i64 %thread, %last
+  br i1 %same, label %at_hand, label %look_up, !prof !0
+at_hand:
+  %mode = load i64, ptr @grad_enabled
+  ret i64 %mode
+look_up:
+  %found = call i64 @find_grad_mode(i64 %thread)
+  ret i64 %found
+}
+
+define internal i64 @find_grad_mode(i64 %thread) noinline nounwind {
+entry:
+  %dict = call ptr @PyThreadState_GetDict()
+  %no_dict = icmp eq ptr %dict, null
+  br i1 %no_dict, label %keep, label %get
+get:
+  %key = load ptr, ptr @grad_key
+  %value = call ptr @PyDict_GetItem(ptr %dict, ptr %key)
+  %is_off = icmp eq ptr %value, @_Py_FalseStruct
+  br label %keep
+keep:
+  %off = phi i1 [ false, %entry ], [ %is_off, %get ]
+  %mode = select i1 %off, i64 0, i64 1
+  store i64 %mode, ptr @grad_enabled
+  store i64 %thread, ptr @grad_thread
+  ret i64 %mode
+}
+
+; Set the running thread's mode (0 or 1); false with an exception set.
+define internal i1 @set_grad_mode(i64 %mode) nounwind {
+entry:
+  %dict = call ptr @PyThreadState_GetDict()
+  %no_dict = icmp eq ptr %dict, null
+  br i1 %no_dict, label %none, label %set
+set:
+  %on = icmp ne i64 %mode, 0
+  %value = select i1 %on, ptr @_Py_TrueStruct, ptr @_Py_FalseStruct
+  %key = load ptr, ptr @grad_key
+  %status = call i32 @PyDict_SetItem(ptr %dict, ptr %key, ptr %value)
+  %good = icmp eq i32 %status, 0
+  br i1 %good, label %keep, label %fail
+keep:
+  %state = call ptr @PyThreadState_Get()
+  %thread = call i64 @PyThreadState_GetID(ptr %state)
+  store i64 %mode, ptr @grad_enabled
+  store i64 %thread, ptr @grad_thread
+  ret i1 true
+none:
+  %runtime_error = load ptr, ptr @PyExc_RuntimeError
+  %error = call ptr (ptr, ptr, ...) @PyErr_Format(ptr %runtime_error, ptr @message_no_thread)
+  ret i1 false
+fail:
+  ret i1 false
 }
 
 ; ---------------------------------------------------------------- Storage
@@ -409,7 +481,7 @@ done:
 
 define internal i1 @current_view(ptr %tensor) noinline nounwind {
 entry:
-  %enabled = load i64, ptr @grad_enabled
+  %enabled = call i64 @grad_mode()
   %off = icmp eq i64 %enabled, 0
   br i1 %off, label %done, label %compare
 compare:
@@ -443,7 +515,7 @@ entry:
   %is_empty = icmp eq ptr %own, null
   %first = or i1 %is_none, %is_empty
   %base = select i1 %first, ptr %tensor, ptr %own
-  %enabled = load i64, ptr @grad_enabled
+  %enabled = call i64 @grad_mode()
   %on = icmp ne i64 %enabled, 0
   %storage = call ptr @storage_of(ptr %view)
   %version_at = getelementptr %Storage, ptr %storage, i32 0, i32 3

@@ -13,7 +13,7 @@ them as attributes of the module, `native.alloc(n)`; `from ... import alloc` wou
     alloc(nbytes) -> Storage       memory of the pool, not initialised
     wrap(ptr, nbytes, owner)       memory that belongs to somebody else
     new_tensor(layout, storage, ptr) -> Tensor
-    set_grad_enabled(mode) -> bool the mode before;   grad_enabled() -> bool
+    set_grad_enabled(mode) -> bool the mode before;   grad_enabled() -> bool     of this thread
     recorded(*operands) -> bool    whether a call with them is recorded; it also refreshes views (see below)
 """
 
@@ -33,6 +33,7 @@ from pellucid.runtime import jit, threads
 RELEASE_GIL = 1  # flags of a plan's spec
 IN_PLACE = 2
 MAX_OPERANDS = 64
+GRAD_KEY = "pellucid.grad_enabled"  # in the dict of each thread
 TENSOR, FLOAT, INT = 0, 1, 2  # kinds of a plan's inputs
 
 _BUILTINS = ("alloc", "wrap", "new_tensor", "set_grad_enabled", "grad_enabled", "recorded", "damaged")
@@ -78,6 +79,7 @@ _TEXTS = {
     "message_no_memory": "operand %zd of this call is a Tensor without memory: make one by empty(...)",
     "message_negative": "wrap: a size of %zd bytes is negative",
     "message_not_storage": "new_tensor: the storage must be a native Storage, not %R",
+    "message_no_thread": "set_grad_enabled: the thread was not started by Python",
     "message_unconfigured": "new_tensor: no Tensor class was given to configure()",
     "message_status": "the kernel ended with status %zd, which its plan does not explain",
 }
@@ -165,8 +167,9 @@ def _start() -> None:
     from_spec = ctypes.pythonapi.PyType_FromSpec
     from_spec.restype, from_spec.argtypes = ctypes.py_object, [ctypes.c_void_p]
     storage = from_spec(loaded["storage_spec"])
-    _kept.extend((storage, _raise_out_of_memory))
+    _kept.extend((storage, _raise_out_of_memory, GRAD_KEY))
     _store(loaded["storage_type"], id(storage))
+    _store(loaded["grad_key"], id(GRAD_KEY))
     _store(loaded["out_of_memory"], id(_raise_out_of_memory))
     _store(loaded["memory_limit"], _machine_memory() * 3 // 4)
     globals()["Storage"] = storage

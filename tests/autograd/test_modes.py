@@ -1,5 +1,6 @@
 """Whether calls are recorded."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,3 +77,48 @@ def test_decorated_generators_are_off_only_while_they_run() -> None:
     running.close()  # type: ignore[attr-defined]
     assert closed == [False, False]
     assert recorded()
+
+
+def test_each_thread_has_its_own_mode() -> None:
+    seen = []
+
+    def run() -> None:
+        seen.append(recorded())
+        pellucid.set_grad_enabled(False)
+        seen.append(recorded())
+
+    def run_all() -> None:
+        for _ in range(3):
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+
+    run_all()
+    assert recorded()
+    with pellucid.no_grad():
+        run_all()
+        assert not recorded()
+    assert seen == [True, False] * 6
+    assert recorded()
+
+
+def test_threads_that_take_turns_keep_their_modes() -> None:
+    turns = [threading.Event(), threading.Event()]
+    wrong = []
+
+    def run(me: int, mode: bool) -> None:
+        with pellucid.set_grad_enabled(mode):
+            for _ in range(20):
+                turns[me].wait()
+                turns[me].clear()
+                if recorded() is not mode:
+                    wrong.append(me)
+                turns[1 - me].set()
+
+    threads = [threading.Thread(target=run, args=(k, k == 0)) for k in (0, 1)]
+    turns[0].set()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
