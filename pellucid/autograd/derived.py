@@ -10,6 +10,7 @@ from typing import Any
 from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import Node, Pattern, recorder
 from pellucid.dtypes import int64
+from pellucid.errors import tensor_text
 from pellucid.formula.derivative import Pullback, pullback
 from pellucid.formula.expr import Expr, node, rewrite, walk
 from pellucid.formula.formula import Formula, Scatter
@@ -160,6 +161,7 @@ class DerivedRule:
         result = pulled.shape
 
         def build(*operands: Operand) -> Plan:
+            self._check(used, operands)
             layouts = [x for x in operands if isinstance(x, Layout)]
             dtype = formula.value.dtype if isinstance(formula, Scatter) else formula.outputs[0].value.dtype
             same = not isinstance(formula, Scatter) and all(x.shape == result for x in layouts) and layouts
@@ -168,6 +170,17 @@ class DerivedRule:
 
         same = not pulled.reduce and shape == result == pulled.sizes and _passes(formula)
         return Step(used, PlanTable(lambda *key: build(*key)), pulled.reduce, shape, same)
+
+    def _check(self, used: tuple[int, ...], values: Sequence[Operand]) -> None:
+        """A saved tensor's data may have been exchanged (``x.data = ...``) for some of another shape."""
+        for i, x in zip(used, values, strict=True):
+            was = self.operands[i - 2] if i > 1 else None
+            if isinstance(was, Layout) and (not isinstance(x, Layout) or x.shape != was.shape):
+                got = tensor_text(x.dtype, x.shape) if isinstance(x, Layout) else x.__name__
+                raise RuntimeError(
+                    f"{self.name}: operand {i - 2} was {tensor_text(was.dtype, was.shape)} in the computation and is "
+                    f"{got} now: its data was exchanged. Run backward() before."
+                )
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         used = {i for k, asked in enumerate(needed) if asked for step in self.steps(k) for i in step.used}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pellucid.errors import shape_text
 from pellucid.formula.expr import const, load
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout
@@ -19,6 +20,11 @@ def _filling(value: int) -> PlanTable:
 
 
 def _copying(source: Layout, result: Layout) -> Plan:
+    if source.shape != result.shape:
+        raise RuntimeError(
+            f"a gradient of shape {shape_text(source.shape)} arrived at a tensor that is {shape_text(result.shape)} by "
+            "now: its data was exchanged after the computation. Run backward() before."
+        )
     formula = Formula("copy", result.ndim, (Output(load(0, source.dtype).cast(result.dtype)),))
     return kernel_plan(formula, [source], tuple(result.shape), [result])
 

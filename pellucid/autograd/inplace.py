@@ -107,6 +107,11 @@ def _require_writable(x: Any) -> None:
                 "this use case is ambiguous and error-prone, it is forbidden. Make the view and write to it either "
                 "both inside of the no_grad block, or both outside."
             )
+        if base.tracked and base.storage is not x.storage:
+            _refuse(
+                "a view is being modified inplace whose base shows other memory by now: the base's data was exchanged "
+                "(base.data = ..., resize_()). Take the view anew."
+            )
         if base.tracked and base.node is None:
             _refuse(
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Write into a "

@@ -11,6 +11,7 @@ from pellucid.autograd import engine, hooks
 from pellucid.autograd.graph import Node, hooks_of
 from pellucid.autograd.views import refresh
 from pellucid.errors import shape_text, tensor_text
+from pellucid.layout import Layout
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
@@ -150,7 +151,20 @@ def _set_data(t: Tensor, value: Tensor) -> None:
             "data set to a tensor that requires gradients must be floating point or complex dtype, not "
             f"{tensor_text(value.layout.dtype, value.layout.shape)}"
         )
-    t.layout, t.storage, t.ptr, t.base = value.layout, value.storage, value.ptr, None
+    storage = native.wrap(value.storage.ptr, value.storage.nbytes, value.storage)  # with a version of its own
+    replace_cells(t, value.layout, storage, value.ptr)
+    t.base = None
+
+
+def replace_cells(t: Tensor, layout: Layout, storage: native.Storage, ptr: int) -> None:
+    """Let ``t`` show other cells. Where a graph has saved it, cells of the same shape and dtype take the place of the
+    former ones; cells of another kind count as a write, so that backward refuses them.
+
+    ``storage``: nobody else's, or the one that ``t`` has.
+    """
+    same = layout.shape == t.layout.shape and layout.dtype is t.layout.dtype
+    storage.version = t.storage.version + (not same)
+    t.layout, t.storage, t.ptr = layout, storage, ptr
 
 
 def register_hook(t: Tensor, hook: Callable[[Tensor], Tensor | None]) -> hooks.RemovableHandle:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pellucid import dtypes
+from pellucid.autograd.methods import replace_cells
 from pellucid.devices import as_device, canonical, check_available
 from pellucid.devices import device as Device
 from pellucid.dtypes import DType, require_dtype
@@ -184,10 +185,10 @@ def resize_(input: Tensor, *sizes: Any, memory_format: memory_format | None = No
     old = input.layout
     if shape == old.shape:
         return input
-    input.layout = layout_of(shape, dense_strides(shape), old.dtype, old.device)
-    storage = input.storage
-    if input.layout.numel and input.ptr + input.layout.nbytes > storage.ptr + storage.nbytes:
-        _move(input)
+    layout, storage, ptr = layout_of(shape, dense_strides(shape), old.dtype, old.device), input.storage, input.ptr
+    if layout.numel and ptr + layout.nbytes > storage.ptr + storage.nbytes:
+        storage, ptr = _moved(input, layout.nbytes)
+    replace_cells(input, layout, storage, ptr)
     return input
 
 
@@ -197,11 +198,11 @@ def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: memory_for
     return resize_(input, tuple(the_template.layout.shape), memory_format=memory_format)
 
 
-def _move(t: Tensor) -> None:
-    """Into memory that is large enough, with what the old one holds; the offset stays."""
+def _moved(t: Tensor, nbytes: int) -> tuple[native.Storage, int]:
+    """Memory that is large enough, with what the old one holds, and where the first cell is; the offset stays."""
     import ctypes
 
     old, offset = t.storage, t.ptr - t.storage.ptr
-    t.storage = native.alloc(offset + t.layout.nbytes)
-    ctypes.memmove(t.storage.ptr, old.ptr, old.nbytes)
-    t.ptr = t.storage.ptr + offset
+    storage = native.alloc(offset + nbytes)
+    ctypes.memmove(storage.ptr, old.ptr, old.nbytes)
+    return storage, storage.ptr + offset

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid.dtypes import DType, bfloat16, float16, float32, float64
+from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, load, scalar
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout
@@ -30,6 +31,7 @@ class Update:
         self.plans = PlanTable(lambda *layouts: self._plan(layouts))
 
     def _plan(self, layouts: tuple[Layout, ...]) -> Plan:
+        self._check(layouts)
         if layouts[0].dtype.is_complex:
             return self._by_parts(len(layouts))
         work = _working(layouts[0].dtype)
@@ -40,6 +42,16 @@ class Update:
         formula = Formula(self.name, layouts[0].ndim, outputs)
         operands: list[Operand] = [*layouts, *[float] * self.numbers]
         return kernel_plan(formula, operands, tuple(layouts[0].shape), layouts[: self.changed], in_place=True)
+
+    def _check(self, layouts: tuple[Layout, ...]) -> None:
+        """A parameter whose data was exchanged, or loaded state, may have another shape than the rest."""
+        shapes = [shape_text(x.shape) for x in layouts]
+        if len(set(shapes)) > 1:
+            raise RuntimeError(
+                f"{self.name}: the parameter has shape {shapes[0]}, its state and its gradient "
+                f"{', '.join(shapes[1:])}; all have to be of one shape. Was the parameter's data exchanged, or the "
+                "state of another model loaded?"
+            )
 
     def _by_parts(self, count: int) -> Plan:
         """Complex numbers are updated as pairs of real ones."""

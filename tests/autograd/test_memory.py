@@ -108,3 +108,67 @@ def test_backward_frees_what_was_saved() -> None:
     saved = z.grad_fn
     z.sum().backward()
     assert saved.saved is None
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * x,
+        lambda x: x.prod(1),
+        lambda x: x.var(1),
+        lambda x: x.amax(1),
+        lambda x: x.logsumexp(1),
+        lambda x: x.norm(dim=1),
+        lambda x: pellucid.nn.functional.layer_norm(x, (5,)),
+        lambda x: pellucid.nn.functional.group_norm(x, 1),
+        lambda x: x @ x.t(),
+    ],
+)
+def test_data_of_another_shape_after_the_computation_is_refused(function: Callable[[Any], Any]) -> None:
+    x = pellucid.rand(4, 5, requires_grad=True)
+    y = function(x)
+    x.data = pellucid.rand(1, 2)
+    with pytest.raises(RuntimeError):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_a_gradient_of_another_shape_is_not_stored() -> None:
+    x = pellucid.ones(3, requires_grad=True)
+    y = x * 2
+    x.data = pellucid.ones(1000)
+    with pytest.raises(RuntimeError, match="exchanged"):
+        y.sum().backward()
+
+
+def test_data_of_the_same_shape_takes_the_place_of_what_was_saved() -> None:
+    x = pellucid.ones(3, requires_grad=True)
+    y = x * x
+    x.data = pellucid.full((3,), 5.0)
+    y.sum().backward()
+    assert x.grad.tolist() == [10.0] * 3
+
+
+def test_versions_of_exchanged_data_are_their_own() -> None:
+    x, y = pellucid.ones(3), pellucid.ones(3)
+    x.data = y
+    x.add_(1)
+    assert y.tolist() == [2.0] * 3
+    assert (x._version, y._version) == (1, 0)
+
+
+def test_resizing_counts_as_a_write() -> None:
+    x, c = pellucid.ones(5, requires_grad=True), pellucid.ones(5)
+    y = x * c
+    c.resize_(2)
+    assert c._version == 1
+    with pytest.raises(RuntimeError, match="modified by an inplace"):
+        y.sum().backward()
+
+
+def test_a_view_whose_base_moved_away_cannot_be_written() -> None:
+    x = pellucid.ones(4, requires_grad=True) * 2
+    view = x.view(2, 2)
+    x.data = pellucid.ones(1)
+    with pytest.raises(RuntimeError, match="other memory"):
+        view.mul_(2)

@@ -117,3 +117,18 @@ def test_schedule_and_optimizer() -> None:
         rates.append(schedule.get_last_lr()[0])
         schedule.step()
     np.testing.assert_allclose(rates, [(1 + np.cos(np.pi * k / 4)) / 2 for k in range(4)])
+
+
+@pytest.mark.parametrize("kind", [optim.Adam, optim.Adagrad, optim.RMSprop])
+def test_state_of_another_shape_is_refused(kind: Any) -> None:
+    def stepped(size: int) -> Any:
+        p = nn.Parameter(torch.ones(size))
+        p.grad = torch.ones(size)
+        optimizer = kind([p])
+        optimizer.step()
+        return optimizer
+
+    large = stepped(1000)
+    large.load_state_dict(stepped(3).state_dict())
+    with pytest.raises(RuntimeError, match="one shape"):
+        large.step()

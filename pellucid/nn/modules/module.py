@@ -108,7 +108,8 @@ class Module(Members, Hooks, State):
             for p in self._parameters.values():
                 if p is not None:
                     new = fn(p)
-                    p.layout, p.storage, p.ptr = new.layout, new.storage, new.ptr
+                    if new is not p:
+                        p.data = new
                     if p.gradient is not None:
                         p.gradient = fn(p.gradient)
             for name, b in self._buffers.items():
