@@ -25,7 +25,7 @@ from pellucid.runtime.threads import get_num_threads as get_num_threads
 from pellucid.runtime.threads import set_num_threads as set_num_threads
 from pellucid.tensor import Tensor as Tensor
 
-__version__ = "0.1.0"
+__version__ = OWN_VERSION = "0.1.0"  # `pellucid run` puts PyTorch's in place of the first, which programs compare
 
 # Every family of operators publishes its own names: a new one is a new file and nothing else.
 for _family in _iter_modules(_operators.__path__):
@@ -36,11 +36,13 @@ globals().update(_memory_format.PUBLIC_NAMES)
 globals().update(_arguments.PUBLIC_NAMES)
 globals().update(_PUBLIC)
 
+_ELSEWHERE = {"save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp"}
+
 
 def __getattr__(name: str) -> _Any:
     """Submodules are loaded when they are first named; what is in none of them is missing."""
-    if name in ("save", "load"):
-        return getattr(_import_module("pellucid.serialization"), name)
+    if name in _ELSEWHERE:
+        return getattr(_import_module(f"pellucid.{_ELSEWHERE[name]}"), name)
     if not name.startswith("_") and _find_spec(f"pellucid.{name}") is not None:
         return _import_module(f"pellucid.{name}")
-    raise AttributeError(f"torch.{name} is missing from Pellucid {__version__}", name=name)
+    raise AttributeError(f"torch.{name} is missing from Pellucid {OWN_VERSION}", name=name)

@@ -187,6 +187,11 @@ def make_usable(kind: str, count: int) -> None:
     _usable[kind] = count
 
 
+def usable(kind: str) -> int:
+    """How many devices of this type can hold tensors."""
+    return _usable.get(kind, 0)
+
+
 def check_available(where: device, what: str) -> None:
     """Raises unless tensors can be kept on this device.
 

@@ -37,6 +37,7 @@ from pellucid.dtypes import DType
 from pellucid.layout import Size as Size
 
 __version__: str
+OWN_VERSION: str
 dtype = DType
 '''
 _KNOWN = {"Tensor", "int", "float", "bool", "str", "complex", "None", "Any", "Sequence", "tuple", "list", "object", "DType"}

@@ -15,6 +15,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 NAME, OURS = "torch", "pellucid"
 
@@ -50,13 +51,13 @@ class TorchNames(importlib.abc.MetaPathFinder):
             found = None
         if found is None:
             raise ModuleNotFoundError(
-                f"{fullname} is missing from Pellucid {_version()}: there is no module {ours}", name=fullname
+                f"{fullname} is missing from Pellucid {_ours().OWN_VERSION}: there is no module {ours}", name=fullname
             )
         return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=found.submodule_search_locations is not None)
 
 
-def _version() -> str:
-    return str(importlib.import_module(OURS).__version__)
+def _ours() -> Any:
+    return importlib.import_module(OURS)
 
 
 def install() -> None:
@@ -66,7 +67,9 @@ def install() -> None:
         RuntimeError: the real PyTorch is loaded already, so that two libraries would be mixed.
     """
     loaded = sys.modules.get(NAME)
-    if loaded is not None and loaded is not importlib.import_module(OURS):
+    if loaded is not None and loaded is not _ours():
         raise RuntimeError("PyTorch has been imported already in this process; start a new one with `pellucid run`")
+    version = importlib.import_module(OURS + ".version")
+    _ours().__version__ = version.__version__  # programs choose their ways by it
     if not any(isinstance(finder, TorchNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, TorchNames())
