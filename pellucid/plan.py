@@ -149,7 +149,7 @@ def _split_length(formula: Formula | Scatter, sizes: tuple[int, ...], made: Sche
     if any(o.over_row or any(e.op == "load" for e in walk(o.value)) for o in formula.outputs):
         return 0
     outer, row = prod(sizes[: formula.rank]), sizes[formula.rank]
-    few_rows = outer < 64 if made.nest.horizontal else outer < row
+    few_rows = outer < (64 if made.nest.horizontal else 4 * row if made.nest.columns else row)
     if outer * row < 4 * GRAIN or row < 512 or not few_rows:
         return 0
     parts = max(2, min(64, outer * row // GRAIN, row // 128))

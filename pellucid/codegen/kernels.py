@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.codegen.columns import ColumnLoops
 from pellucid.codegen.cpu import CpuKernel
 from pellucid.codegen.lanes import LaneLoops
 from pellucid.codegen.rows import RowLoops
@@ -31,6 +32,8 @@ def kernel_text(nest: Nest) -> str:
         ScatterLoops(kernel, formula).write()
     elif nest.horizontal:
         RowLoops(kernel, formula).write_rows()
+    elif nest.columns:
+        ColumnLoops(kernel, formula).write_cells()
     elif nest.tile >= 0:
         TileLoops(kernel, formula).write_blocks()
     else:

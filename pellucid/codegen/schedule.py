@@ -41,7 +41,7 @@ class Nest:
     ``tile`` is a loop along which some operands are contiguous while the results are along the lane (a transpose):
     squares of both loops are read and turned in registers. ``part`` is the loop of a scatter that is split over
     threads; OWNERS: each part visits all cells and writes those whose first computed coordinate it owns. -1 if there
-    is none.
+    is none. ``columns``: the lanes of a fold run along so many columns that they are read row by row.
     """
 
     formula: Formula | Scatter
@@ -54,6 +54,7 @@ class Nest:
     split: bool = False
     tile: int = -1
     part: int = -1
+    columns: bool = False
 
     @property
     def horizontal(self) -> bool:
@@ -62,7 +63,8 @@ class Nest:
 
     def key(self) -> str:
         """Text that tells any two different nests apart."""
-        parts = [f"{self.outer}/{self.row}/{self.lane}/{int(self.nontemporal)}{int(self.split)}/{self.tile}/{self.part}"]
+        flags = f"{int(self.nontemporal)}{int(self.split)}{int(self.columns)}"
+        parts = [f"{self.outer}/{self.row}/{self.lane}/{flags}/{self.tile}/{self.part}"]
         parts += [f"{s.operand}:{s.dtype.name}:{s.pattern}" for s in self.slots]
         return "|".join([*parts, serialise(self.formula), repr(self.params)])
 
@@ -343,8 +345,20 @@ class _Order:
         stream = nontemporal and written > cache_bytes and self._streams(slots, lane, sizes)
         at = -1 if tile is None else lane - 1
         part = self._shared_loop(loops, sizes) if isinstance(formula, Scatter) else -1
-        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at, part)
+        columns = row == 1 and self._reads_by_rows(slots, loops, lane)
+        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at, part, columns)
         return Schedule(nest, tuple(names.values()), *_work(nest, sizes, self.writes[0].owned))
+
+    def _reads_by_rows(self, slots: list[Slot], loops: list[int], lane: int) -> bool:
+        """Whether one fold down contiguous columns reads so much that it should do so in the order of memory."""
+        formula = self.formula
+        if not isinstance(formula, Formula) or formula.scan or len(formula.stages) != 1 or self.along_row:
+            return False
+        if any(o.over_row for o in formula.outputs):
+            return False
+        read = [s for s in slots[self.n_out :] if s.pattern[lane] == "c" and s.pattern[-1] != "0"]
+        cells = self.sizes[loops[lane]] * self.sizes[loops[-1]] if loops[lane] >= 0 and loops[-1] >= 0 else 0
+        return cells * sum(s.dtype.itemsize for s in read) > LARGE_COLUMNS
 
     def _tile_axis(self, loops: list[int], lane: int) -> int | None:
         """The axis along which operands are contiguous that are not so along the lane, if both are long enough."""
@@ -453,11 +467,15 @@ OWNERS = -2
 MOST_OWNERS = 16
 GRAIN = 1 << 15  # cells that make a part worth handing to a thread
 FEW_PARTS = 4  # more parts than this are wanted of a scatter's loop only if they are long
+LARGE_COLUMNS = 1 << 18  # bytes: more than a part of the second-level cache
 LEAST_LANES = 16  # two lines of memory: shorter parts of a row are not worth reading it twice
 
 
 def _least(nest: Nest) -> int:
-    """The fewest cells that are worth a part of their own: whole lines for columns, single rows for scans along them."""
+    """The fewest cells that are worth a part of their own: whole lines for columns (long ones where they are read in the
+    order of memory), single rows for scans along them."""
+    if nest.columns:
+        return 4096
     if isinstance(nest.formula, Formula) and nest.formula.scan:
         return 64 if nest.slots[0].pattern[nest.lane] == "c" else 4
     return 256

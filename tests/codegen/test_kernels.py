@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid import dtypes as D
+from pellucid.codegen import schedule
 from pellucid.codegen.ptx import ptx
 from pellucid.dtypes import DType, float32, int64
 from pellucid.formula.expr import Expr, axis, load, scalar, select, size, state, unary
@@ -106,8 +108,15 @@ FOLDS: dict[str, Callable[[DType], Any]] = {
     st.sampled_from(sorted(FOLDS)),
     st.sampled_from(NUMERIC),
     st.integers(0, 2**32),
+    st.booleans(),
 )
-def test_folds(shape: tuple[int, ...], dim: int, kind: str, dtype: DType, seed: int) -> None:
+def test_folds(shape: tuple[int, ...], dim: int, kind: str, dtype: DType, seed: int, by_rows: bool) -> None:
+    """``by_rows``: columns are read in the order of memory, as large ones are."""
+    with mock.patch.object(schedule, "LARGE_COLUMNS", 0 if by_rows else schedule.LARGE_COLUMNS):
+        check_fold(shape, dim, kind, dtype, seed)
+
+
+def check_fold(shape: tuple[int, ...], dim: int, kind: str, dtype: DType, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = strided(rng, cells(rng, shape, dtype))
     outer = tuple(d for d in range(3) if d != dim)
@@ -211,6 +220,22 @@ def test_integer_division_by_zero_is_reported() -> None:
     out = np.zeros(3, np.int64)
     assert run_kernel(quotient, [lowest, np.full(3, -1)], (3,), [out]) == 0
     np.testing.assert_array_equal(out, lowest)  # as in two's complement: it has no positive counterpart
+
+
+@pytest.mark.parametrize("columns", [2500, 4113])
+def test_many_columns(columns: int) -> None:
+    """Several strips, more rows than a block, the last of each incomplete; whole, and in parts of the rows."""
+    x = np.random.default_rng(0).random((203, columns), np.float32)
+    fold = Fold(folding("sum", float32), (load(0, float32, (axis(1), axis(0))),), 0)
+    formula, sums = Formula("sum", 1, (Output(fold.states[0]),), 1, (fold,)), np.zeros(columns, np.float32)
+    assert scheduled(formula, [x], (columns, 203), [sums]).nest.columns
+    assert run_kernel(formula, [x], (columns, 203), [sums], 1000) == 0
+    np.testing.assert_allclose(sums, x.sum(0, dtype=np.float64), rtol=1e-6)
+    split = Fold(folding("sum", float32), (load(0, float32, (axis(2), axis(1))),), 0)
+    parts = np.zeros((3, columns), np.float32)
+    of_parts = Formula("sum_parts", 2, (Output(split.states[0]),), 1, (split,))
+    assert run_kernel(of_parts, [x], (3, columns, 203), [parts], split=80) == 0
+    np.testing.assert_allclose(parts.sum(0), x.sum(0, dtype=np.float64), rtol=1e-6)
 
 
 def test_parts_of_a_row() -> None:
