@@ -14,6 +14,7 @@ from pellucid.nn import functional as F
 from pellucid.nn import init
 from pellucid.nn.modules.module import Module
 from pellucid.nn.parameter import Parameter
+from pellucid.nn.utils.rnn import PackedSequence
 from pellucid.operators.creation import empty, zeros
 from pellucid.operators.joining import cat, stack
 from pellucid.tensor import Tensor
@@ -50,8 +51,19 @@ def _draw(module: Any) -> None:
         init.uniform_(p, -bound, bound)
 
 
+def _of_size(n: int, state: State, start: State, ended: list[State]) -> State:
+    """The states of the n sequences of a moment: those that ended are put aside, those that begin are in ``start``."""
+    had = state[0].shape[0]
+    if n < had:
+        ended.append(tuple(part[n:] for part in state))
+        return tuple(part[:n] for part in state)
+    return tuple(cat([part, first[had:n]]) for part, first in zip(state, start, strict=True)) if n > had else state
+
+
 class RNNBase(Module):
-    """Layers over (L, N, input_size), or (N, L, input_size) with ``batch_first``; weights from U(-k, k), k = 1/sqrt(hidden).
+    """Layers over (L, N, input_size), (N, L, input_size) with ``batch_first``, or a `PackedSequence`.
+
+    The weights start from U(-k, k), k = 1/sqrt(hidden_size).
 
     Raises:
         ValueError: sizes that are not positive, a dropout that is no probability. TypeError: sizes that are no ints.
@@ -118,35 +130,60 @@ class RNNBase(Module):
     def reset_parameters(self) -> None:
         _draw(self)
 
+    @property
+    def all_weights(self) -> list[list[Any]]:
+        """The parameters of each layer and direction."""
+        held: Any = self._parameters
+        suffixes = [suffix for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
+        return [[held[name] for name in held if name.endswith(suffix)] for suffix in suffixes]
+
     def flatten_parameters(self) -> None:
         """Accepted, for programs that prepare weights for a GPU; there is nothing to do."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        """(all hidden states of the last layer, the last hidden states of all layers)."""
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """(all hidden states of the last layer, the last hidden states of all layers); packed if the input is."""
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(f"{self.mode}: Expected input to be 2D or 3D, got {input.dim()}D instead")
         x: Any = input
         single = x.dim() == 2
         x = x.unsqueeze(1) if single else x.transpose(0, 1) if self.batch_first else x
         self._check_input(x)
-        state = self._initial(x, hx, single)
-        last: list[State] = []
-        for layer in range(self.num_layers):
-            found = []
-            for suffix in self._suffixes(layer):
-                start = tuple(part[len(last)] for part in state)
-                result, end = self._run(x, start, suffix)
-                found.append(result)
-                last.append(end)
-            x = found[0] if len(found) == 1 else cat(found, -1)
-            if layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
-        ends = tuple(stack([end[k] for end in last]) for k in range(len(last[0])))
+        x, ends = self._layers(x, self._initial(x, x.shape[1], hx, single))
         if single:
             x, ends = x.squeeze(1), tuple(end.squeeze(1) for end in ends)
         elif self.batch_first:
             x = x.transpose(0, 1)
         return x, (ends if self.mode == "LSTM" else ends[0])
+
+    def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
+        x, sizes = packed.data, packed.batch_sizes.tolist()
+        if x.dim() != 2:
+            raise RuntimeError(f"{self.mode}: packed input must have 2 dimensions, got {x.dim()}")
+        self._check_input(x)
+        state = self._initial(x, sizes[0], hx, False)
+        if hx is not None and packed.sorted_indices is not None:
+            state = tuple(part.index_select(1, packed.sorted_indices) for part in state)
+        x, ends = self._layers(x, state, sizes)
+        if packed.unsorted_indices is not None:
+            ends = tuple(end.index_select(1, packed.unsorted_indices) for end in ends)
+        return PackedSequence(x, *packed[1:]), (ends if self.mode == "LSTM" else ends[0])
+
+    def _layers(self, x: Any, state: State, sizes: list[int] | None = None) -> tuple[Any, State]:
+        """All layers, over (L, N, size), or over packed rows of which ``sizes[t]`` belong to moment t."""
+        last: list[State] = []
+        for layer in range(self.num_layers):
+            found = []
+            for suffix in self._suffixes(layer):
+                start = tuple(part[len(last)] for part in state)
+                result, end = self._run(x, start, suffix, sizes)
+                found.append(result)
+                last.append(end)
+            x = found[0] if len(found) == 1 else cat(found, -1)
+            if layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, tuple(stack([end[k] for end in last]) for k in range(len(last[0])))
 
     def _check_input(self, x: Tensor) -> None:
         if x.shape[-1] != self.input_size:
@@ -156,9 +193,9 @@ class RNNBase(Module):
         if x.shape[0] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
-    def _initial(self, x: Tensor, hx: Any, single: bool) -> State:
-        """The states to start from, (layers * directions, N, size) each."""
-        count, batch = self.num_layers * (1 + self.bidirectional), x.shape[1]
+    def _initial(self, x: Tensor, batch: int, hx: Any, single: bool) -> State:
+        """The states to start from, (layers * directions, batch, size) each."""
+        count = self.num_layers * (1 + self.bidirectional)
         sizes = [self.proj_size or self.hidden_size, *[self.hidden_size] * (self.mode == "LSTM")]
         if hx is None:
             return tuple(zeros(count, batch, size, dtype=x.dtype) for size in sizes)
@@ -174,20 +211,29 @@ class RNNBase(Module):
                 raise RuntimeError(f"Expected hidden size {(count, batch, size)}, got {shape_text(part.shape)}")
         return state
 
-    def _run(self, x: Any, state: State, suffix: str) -> tuple[Any, State]:
+    def _run(self, x: Any, state: State, suffix: str, sizes: list[int] | None) -> tuple[Any, State]:
         """One layer in one direction."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
         held: Any = self._parameters
         into, over, bias_in, bias_over, narrow = (held.get(name + suffix) for name in names)
         step = _MODES[self.mode][0]
         gates, backwards = F.linear(x, into, bias_in), suffix.endswith("reverse")
-        results = []
-        for moment in reversed(gates.unbind(0)) if backwards else gates.unbind(0):
+        moments = gates.unbind(0) if sizes is None else gates.split(sizes)
+        results: list[Any] = []
+        ended: list[State] = []
+        start = state
+        if sizes is not None and backwards:
+            state = tuple(part[:0] for part in state)  # sequences begin when their last moment comes
+        for moment in reversed(moments) if backwards else moments:
+            if sizes is not None:
+                state = _of_size(moment.shape[0], state, start, ended)
             state = step(moment, state, over, bias_over)
             if narrow is not None:
                 state = (F.linear(state[0], narrow), *state[1:])
             results.append(state[0])
-        return stack(results[::-1] if backwards else results), state
+        if ended:
+            state = tuple(cat(parts) for parts in zip(state, *reversed(ended), strict=True))
+        return (stack if sizes is None else cat)(results[::-1] if backwards else results), state
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"

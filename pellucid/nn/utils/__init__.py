@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pellucid.autograd.modes import no_grad
+from pellucid.nn.utils import rnn as rnn
 from pellucid.operators.joining import cat, stack
 from pellucid.operators.literals import tensor
 from pellucid.operators.norms import vector_norm
