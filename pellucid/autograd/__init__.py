@@ -9,7 +9,7 @@ from pellucid.autograd.engine import backward, grad
 from pellucid.autograd.function import Function
 from pellucid.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from pellucid.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from pellucid.tensor import Tensor as Variable
+from pellucid.autograd.variable import Variable
 
 __all__ = [
     "Function",

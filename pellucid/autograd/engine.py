@@ -1,176 +1,17 @@
-"""The walk back through the graph: ``backward`` and ``grad``."""
+"""What users call to walk back through the graph: ``backward`` and ``grad``."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
-from sys import getrefcount
+from collections.abc import Sequence
 from typing import Any
 
-from pellucid.autograd import anomaly, hooks
-from pellucid.autograd.fresh import copied, ones, zeros
-from pellucid.autograd.graph import Edge, Node
-from pellucid.autograd.inplace import clones, stacked
+from pellucid.autograd.fresh import ones, zeros
+from pellucid.autograd.inplace import stacked
+from pellucid.autograd.walk import Wanted, run
 from pellucid.errors import shape_text, tensor_text
 from pellucid.layout import Layout, dense, like
 from pellucid.runtime import native
-
-
-class Wanted:
-    """What a walk is for, when it is not for the ``grad`` of every leaf: results of nodes, and leaves.
-
-    ``found`` holds their gradients in the order asked for; ``add`` says that leaves get them as ``grad`` instead.
-    ``needed`` are the nodes that have to run, ``reached`` also those where a gradient is only collected.
-    """
-
-    __slots__ = ("add", "found", "inner", "leaves", "needed", "reached")
-
-    def __init__(self, roots: Iterable[Any], inputs: Sequence[Any], add: bool) -> None:
-        self.found: list[Any] = [None] * len(inputs)
-        self.leaves: dict[int, list[int]] = {}  # by id
-        self.inner: dict[Node, list[tuple[int, int]]] = {}
-        self.add = add
-        for i, t in enumerate(inputs):
-            if t.node is None:
-                self.leaves.setdefault(id(t), []).append(i)
-            else:
-                self.inner.setdefault(t.node, []).append((t.output_nr, i))
-        self.needed = _leading_to(roots, self.leaves, self.inner)
-        self.reached = self.needed | self.inner.keys()
-
-    def collect(self, node: Node, grads: list[Any]) -> None:
-        for k, i in self.inner.get(node, ()):
-            self.found[i] = grads[k]
-
-
-def _leading_to(roots: Iterable[Any], leaves: dict[int, Any], inner: dict[Node, Any]) -> set[Node]:
-    """The nodes that have to run for the wanted gradients to be found."""
-    needed: set[Node] = set()
-    reached: dict[Node, bool] = {}
-    todo: list[tuple[Node, bool]] = [(r.node, False) for r in roots if r.node is not None]
-    while todo:
-        node, done = todo.pop()
-        targets = [e[0] for e in node.edges if e is not None]
-        if done:
-            if any((t in needed or t in inner) if type(t) is Node else id(t) in leaves for t in targets):
-                needed.add(node)
-        elif node not in reached:
-            reached[node] = True
-            todo.append((node, True))
-            todo.extend((t, False) for t in targets if type(t) is Node and t not in reached)
-    return needed
-
-
-def run(
-    roots: Sequence[Any], gradients: Sequence[Any], keep_graph: bool, create_graph: bool, wanted: Wanted | None
-) -> None:
-    """Carry ``gradients`` of ``roots`` back. Nodes run in the reverse order of their recording."""
-    heap: list[int] = []
-    waiting: dict[int, tuple[Node, list[Any]]] = {}
-    late: dict[int, tuple[Any, Any]] = {}  # by id: leaves whose gradient is handed over when it is complete
-    steal = wanted is None and not create_graph and not hooks.of_leaves
-    checking = anomaly.checking()
-    edges: Iterable[Edge] = [(root.node or root, root.output_nr) for root in roots]
-    results: Sequence[Any] = gradients
-    before = native.set_grad_enabled(create_graph)
-    try:
-        while True:
-            for edge, g in zip(edges, results, strict=True):  # hand the results on
-                if edge is None or g is None:
-                    continue
-                target, k = edge
-                if type(target) is Node:
-                    number = target.number
-                    found = waiting.get(number)
-                    if found is not None:
-                        grads = found[1]
-                        grads[k] = g if grads[k] is None else grads[k] + g
-                    elif wanted is None or target in wanted.reached:
-                        count = len(target.pattern.layouts)
-                        if count == 1:
-                            grads = [g]
-                        else:
-                            grads = [None] * count
-                            grads[k] = g
-                        waiting[number] = target, grads
-                        heappush(heap, number)
-                elif steal and target.gradient is None:
-                    target.gradient = _own(g, target.layout, results)
-                elif wanted is None or id(target) in wanted.leaves:
-                    sum_so_far = late.get(id(target))
-                    late[id(target)] = target, g if sum_so_far is None else sum_so_far[1] + g
-            if not heap:
-                break
-            node, grads = waiting.pop(heappop(heap))  # run the next one
-            if node.hooks is not None:
-                node.hooks.before(grads)
-            if wanted is not None:
-                wanted.collect(node, grads)
-                if node not in wanted.needed:
-                    edges = results = ()
-                    continue
-            pattern = node.pattern
-            results = pattern.rule.backward(node, grads)
-            if checking:
-                anomaly.check(node, results)
-            if node.hooks is not None:
-                results = node.hooks.after(results, grads)
-            if pattern.kept and not keep_graph:
-                node.release()
-            edges = node.edges
-        for leaf, g in late.values():
-            _deliver(leaf, g, create_graph, wanted)
-    finally:
-        native.set_grad_enabled(before)
-
-
-def _deliver(leaf: Any, g: Any, create_graph: bool, wanted: Wanted | None) -> None:
-    """The complete gradient of a leaf: through its hooks, into ``grad`` or among what was asked for."""
-    own = hooks.of_leaves.get(id(leaf))
-    if own is not None:
-        g = hooks.shared(hooks.run_tensor_hooks(own.before, g))
-    if wanted is not None and not wanted.add:
-        for i in wanted.leaves[id(leaf)]:
-            wanted.found[i] = g
-        return
-    if leaf.gradient is None:
-        leaf.gradient = clones[g.layout, like(leaf.layout)](g) if create_graph else _own(g, leaf.layout, ())
-    elif create_graph:
-        leaf.gradient = leaf.gradient + g
-    else:
-        leaf.gradient.add_(g)
-    if own is not None:
-        for hook in tuple(own.after.values()):
-            hook(leaf)
-
-
-def _own(g: Any, layout: Layout, results: Sequence[Any]) -> Any:
-    """``g`` as a ``grad`` that nobody else can see or change: its memory if nobody else holds that, else a copy.
-
-    ``results`` are the gradients that are being handed on, among which ``g`` may be twice.
-    """
-    if g.layout is layout:
-        holders = getrefcount(g.storage) - HELD_ONCE
-        if holders == 1 and g.base is not None and getrefcount(g.base) == HELD_ONCE:
-            holders = 0  # it is a view of what nobody else holds
-        if holders == 0 and sum([r is g for r in results]) < 2:
-            return native.new_tensor(layout, g.storage, g.ptr)
-    return copied(g, like(layout))
-
-
-class _Held:
-    """Something with one slot, to see what ``getrefcount`` says of what one object holds."""
-
-    def __init__(self) -> None:
-        self.storage = object()
-
-
-_held = _Held()
-HELD_ONCE = getrefcount(_held.storage)
-
-
-# -- what users call --------------------------------------------------------------------------------------------------
 
 Tensors = Any  # a Tensor or a sequence of them
 
@@ -190,7 +31,7 @@ def backward(
         grad_tensors: for each of them, a gradient of its shape (or None: 1).
         retain_graph: keep what was saved, so that backward can run again. As ``create_graph`` by default.
         create_graph: record the walk itself, for derivatives of higher order.
-        inputs: add only to the ``grad`` of these.
+        inputs: add only to the ``grad`` of these; computed ones retain theirs from here on.
 
     Raises:
         RuntimeError: a tensor needs no gradient, has many cells and no entry in ``grad_tensors``, an entry of another
@@ -216,6 +57,9 @@ def backward(
         if not targets:
             raise RuntimeError("'inputs' argument to backward() cannot be empty.")
         _require_tracked(targets)
+        for t in targets:
+            if t.node is not None:
+                t.retain_grad()
     wanted = None if targets is None else Wanted(roots, targets, add=True)
     run(roots, gradients, create_graph if retain_graph is None else retain_graph, create_graph, wanted)
 

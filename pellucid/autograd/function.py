@@ -10,6 +10,7 @@ from weakref import ref
 from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import Edge, Node, new_node
 from pellucid.autograd.hooks import shared
+from pellucid.autograd.inplace import require_writable, written_by
 from pellucid.autograd.views import strided
 from pellucid.errors import shape_text, tensor_text
 from pellucid.layout import Layout, like
@@ -85,6 +86,8 @@ def _of_node(t: Any, node: Node, k: int) -> Any:
 class FunctionRule:
     """The rule of one call of a custom function."""
 
+    of_user = True
+
     def __init__(self, function: type[Function], context: FunctionCtx, places: tuple[int | None, ...]) -> None:
         self.name = f"{function.__name__}Backward"
         self.function, self.context = function, context
@@ -102,7 +105,7 @@ class FunctionRule:
                 zeros(like(layout)) if g is None and k not in constant else g
                 for k, (g, layout) in enumerate(zip(grads, node.layouts, strict=True))
             ]
-        given = self.function.backward(context, *grads)
+        given = self._formula()(context, *grads)
         given = given if isinstance(given, tuple | list) else (given,)
         given = self._as_many(tuple(given))
         results: list[Any] = [None] * len(node.edges)
@@ -115,6 +118,18 @@ class FunctionRule:
                     "corresponding forward input was not a Variable"
                 )
         return results
+
+    def _formula(self) -> Callable[..., Any]:
+        """What the user wrote: ``backward``, or ``vjp``, which is the same."""
+        function = self.function
+        if function.vjp is Function.vjp:
+            return function.backward
+        if function.backward is not Function.backward:
+            raise RuntimeError(
+                f"{function.__name__}: Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+                "should only implement one of them."
+            )
+        return function.vjp
 
     def _as_many(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
         wanted = len(self.places)
@@ -195,6 +210,18 @@ class Function:
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The derivative in a direction, for forward mode."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """The function over one more dimension."""
+        raise NotImplementedError("To use autograd.Function with vmap, you must implement the vmap staticmethod.")
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function and record the call."""
@@ -248,18 +275,24 @@ class Function:
         layouts = tuple(getattr(o, "layout", None) for o in outputs)
         node = new_node(rule, edges, tuple(range(len(saved))), saved, layouts)
         context._node = ref(node)
+        before = {id(t): edge for t, edge in zip(tensors, edges, strict=True)}
         for k, out in enumerate(outputs):
-            if k not in context._constant_numbers:
+            if k in context._constant_numbers:
+                continue
+            if any(out is t for t in context._dirty) and len(outputs) == 1:
+                written_by(node, out, before.get(id(out)))
+            else:
                 out.node, out.output_nr, out.tracked = node, k, True
         return outputs
 
     @classmethod
     def _check_dirty(cls, context: FunctionCtx, outputs: tuple[Any, ...]) -> None:
         for t in context._dirty:
-            if t.tracked and t.node is None:
+            require_writable(t)
+            if t.base is not None and len(outputs) > 1:
                 raise RuntimeError(
-                    f"{cls.__name__}: a leaf Variable that requires grad is being used in an in-place operation. "
-                    "Write into a copy (x.clone())."
+                    f"{cls.__name__}: a function that writes into a view must return that view alone, not {len(outputs)} "
+                    "results: the view's base needs a history, too"
                 )
             if not any(t is o for o in outputs):
                 raise RuntimeError(

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from sys import _getframe
 from typing import Any, NamedTuple, NoReturn, Protocol
+from weakref import WeakValueDictionary
 
-from pellucid.autograd.hooks import NodeHooks, RemovableHandle
+from pellucid.autograd.hooks import NodeHooks, RemovableHandle, of_leaf
 from pellucid.autograd.places import Place, last_write, outside, place, place_text
 from pellucid.autograd.saved import Packed
 from pellucid.autograd.saved import active as hooked
@@ -173,38 +174,49 @@ def hooks_of(node: Node) -> NodeHooks:
     return node.hooks
 
 
-class AccumulateGrad:
-    """What ``next_functions`` shows for a leaf."""
+class AccumulateGrad(Node):
+    """What the graph shows for a leaf: the node that adds to its ``grad``. (Edges lead to the leaf itself.)"""
 
     __slots__ = ("variable",)
-    next_functions = ()
 
     def __init__(self, variable: Any) -> None:
         self.variable = variable
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return ()
 
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook((gradient,))`` before the gradient is added to the leaf's."""
-        return self.variable.register_hook(lambda g: _single(hook((g,))))
+        """Call ``hook((gradient,))`` before the gradient is added to the leaf's; it may return another one."""
+        return of_leaf(self.variable).pre.add(hook)
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook((), (gradient,))`` after it was added."""
-        return self.variable.register_post_accumulate_grad_hook(
-            lambda leaf: hook((), (leaf.grad,))
-        )
+        return of_leaf(self.variable).post.add(hook)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"AccumulateGrad has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self.variable):#x}>"
+        return f"<AccumulateGrad object at {id(self):#x}>"
 
 
-def _single(result: Any) -> Any:
-    return result[0] if isinstance(result, tuple) else result
+_accumulators: WeakValueDictionary[int, AccumulateGrad] = WeakValueDictionary()  # by the leaf's id: it keeps the leaf
+
+
+def accumulator(leaf: Any) -> AccumulateGrad:
+    """The node of a leaf, the same one as long as somebody holds it."""
+    found = _accumulators.get(id(leaf))
+    if found is None:
+        _accumulators[id(leaf)] = found = AccumulateGrad(leaf)
+    return found
 
 
 def _shown(target: Any) -> Any:
-    return target if type(target) is Node else AccumulateGrad(target)
+    return target if type(target) is Node else accumulator(target)
 
 
 def new_node(rule: Rule, edges: tuple[Edge, ...], kept: tuple[int, ...], saved: tuple[Any, ...], layouts: Any) -> Node:
@@ -440,3 +452,12 @@ def increment_version(tensor: Any) -> None:
     """Say that the memory of one tensor, or of several, was written by other means."""
     for t in (tensor,) if hasattr(tensor, "layout") else tensor:
         t.storage.version += 1
+
+
+def __getattr__(name: str) -> Any:
+    """What is built on walks, and is found here under PyTorch's name."""
+    if name == "register_multi_grad_hook":
+        from pellucid.autograd.group_hooks import register_multi_grad_hook
+
+        return register_multi_grad_hook
+    raise AttributeError(f"torch.autograd.graph.{name} is missing from Pellucid", name=name)

@@ -56,19 +56,19 @@ class NodeHooks:
         self.post = HookDict()
         self.retained: dict[int, ref[Any]] = {}  # results whose gradient is kept as ``grad``
 
-    def before(self, grads: list[Any]) -> None:
-        """Run what sees the gradients of the results, in place."""
+    def of_tensors(self, grads: list[Any]) -> None:
+        """Run what was hung on the results, in place; a result without gradient shows None."""
         for k, hooks in self.results.items():
-            grads[k] = run_tensor_hooks(hooks, grads[k])
-        for hook in tuple(self.pre.values()):
-            changed = hook(tuple(grads))
-            if changed is not None:
-                grads[:] = changed if isinstance(changed, tuple | list) else (changed,)
-        grads[:] = [shared(g) for g in grads]
+            grads[k] = shared(run_tensor_hooks(hooks, grads[k]))
         for k, where in self.retained.items():
             t = where()
             if t is not None and grads[k] is not None:
                 t.gradient = grads[k].clone() if t.gradient is None else t.gradient + grads[k]
+
+    def before(self, grads: list[Any]) -> None:
+        """Run what sees the gradients of the results before the node does, in place."""
+        if self.pre:
+            grads[:] = [shared(g) for g in run_pre_hooks(self.pre, tuple(grads))]
 
     def after(self, results: Sequence[Any], grads: list[Any]) -> Sequence[Any]:
         for hook in tuple(self.post.values()):
@@ -84,34 +84,72 @@ def shared(g: Any) -> Any:
     return g if g is None or g.tracked else native.new_tensor(g.layout, g.storage, g.ptr)
 
 
+def run_pre_hooks(hooks: HookDict, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The gradients after hooks that see all of them at once.
+
+    Raises:
+        RuntimeError: a hook gave back another number of them.
+    """
+    for hook in tuple(hooks.values()):
+        changed = hook(grads)
+        if changed is None:
+            continue
+        changed = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
+        if len(changed) != len(grads):
+            raise RuntimeError(
+                f"hook '{hook_name(hook)}' has returned an incorrect number of values (got {len(changed)}, but "
+                f"expected {len(grads)})"
+            )
+        grads = changed
+    return grads
+
+
+def hook_name(hook: Hook) -> str:
+    return getattr(hook, "__name__", type(hook).__name__)
+
+
 def run_tensor_hooks(hooks: HookDict, g: Any) -> Any:
-    """The gradient after the hooks; each may return another one."""
-    if g is None:
-        return None
+    """The gradient after the hooks; each may return another one.
+
+    Raises:
+        TypeError, RuntimeError: what a hook returned cannot take the gradient's place.
+    """
     for hook in tuple(hooks.values()):
         changed = hook(g)
-        if changed is not None:
-            if not hasattr(changed, "layout"):
-                raise TypeError(
-                    f"a hook of a tensor must return None or a Tensor to use as gradient, not {type(changed).__name__}"
-                )
-            if changed.layout.shape != g.layout.shape:
-                raise RuntimeError(
-                    f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value: its gradient has shape "
-                    f"{tuple(g.layout.shape)}, the hook returned {tuple(changed.layout.shape)}"
-                )
-            g = changed
+        if changed is None:
+            continue
+        if not hasattr(changed, "layout"):
+            raise TypeError(
+                f"a hook of a tensor must return None or a Tensor to use as gradient, not {type(changed).__name__}"
+            )
+        if g is None:
+            raise RuntimeError(f"hook '{hook_name(hook)}': can't replace a None gradient with a non-None value")
+        was, now = g.layout, changed.layout
+        if now.shape != was.shape:
+            raise RuntimeError(
+                f"hook '{hook_name(hook)}' has changed the size of value: its gradient has shape "
+                f"{tuple(was.shape)}, the hook returned {tuple(now.shape)}"
+            )
+        if now.dtype is not was.dtype:
+            raise RuntimeError(
+                f"hook '{hook_name(hook)}' has changed the type of value (was {was.dtype} got {now.dtype}): convert "
+                "what it returns with .to(gradient.dtype)"
+            )
+        g = changed
     return g
 
 
 class LeafHooks:
-    """The hooks of a leaf: on its gradient before it is added, and on the tensor after."""
+    """The hooks of a leaf: on its gradient, of the node that adds it (before), on the leaf after, of that node (after).
 
-    __slots__ = ("after", "before", "leaf")
+    They run in this order; when the gradient is only asked for, the first ones alone.
+    """
+
+    __slots__ = ("after", "before", "leaf", "post", "pre")
 
     def __init__(self, leaf: ref[Any]) -> None:
         self.leaf = leaf
-        self.before, self.after = HookDict(), HookDict()
+        self.before, self.pre, self.after, self.post = HookDict(), HookDict(), HookDict(), HookDict()
 
 
 of_leaves: dict[int, LeafHooks] = {}  # by id; tensors compare cell by cell, so they cannot be weak keys

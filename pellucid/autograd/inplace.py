@@ -36,7 +36,7 @@ def in_place(x: Any, write: Callable[[], Any], record: Record | None, *operands:
         write()
         note_write(x.storage)
         return x
-    _require_writable(x)
+    require_writable(x)
     version = x.storage.version
     before = _handle(x)
     before.node, before.output_nr, before.tracked = x.node, x.output_nr, x.tracked
@@ -51,13 +51,19 @@ def in_place(x: Any, write: Callable[[], Any], record: Record | None, *operands:
         node = new_node(Constant(), (), (), (), (x.layout,))
     _date_back(node, x, version)
     own = (before.node, before.output_nr) if before.tracked else None
-    if x.base is not None:
-        _write_through(x, node, own)
-    else:
-        if own is not None and own not in node.edges:
-            node = new_node(Overwrite(node), (own, *node.edges), (0,), (node,), (x.layout,))
-        _rehang(x, node)
+    if x.base is None and own is not None and own not in node.edges:
+        node = new_node(Overwrite(node), (own, *node.edges), (0,), (node,), (x.layout,))
+    written_by(node, x, own)
     return x
+
+
+def written_by(node: Node, x: Any, own: tuple[Any, int] | None) -> None:
+    """``x`` holds what ``node`` wrote, its only result; ``own`` is the edge to the values before, if those need a
+    gradient. When ``x`` is a view, its base gets the new history."""
+    if x.base is None:
+        _rehang(x, node)
+    else:
+        _write_through(x, node, own)
 
 
 def _handle(x: Any) -> Any:
@@ -88,16 +94,24 @@ def _date_back(node: Node, x: Any, version: int) -> None:
 
 
 def _rehang(x: Any, node: Node) -> None:
-    """``x`` is now the result of ``node``; a gradient that it retains is retained there."""
-    if x.node is not None and x.node.hooks is not None:
-        where = x.node.hooks.retained.get(x.output_nr)
-        if where is not None and where() is x:
-            del x.node.hooks.retained[x.output_nr]
-            hooks_of(node).retained[0] = where
+    """``x`` is now the result of ``node``."""
+    before, number = x.node, x.output_nr
     x.node, x.output_nr, x.tracked = node, 0, True
+    _carry_retained(x, before, number)
 
 
-def _require_writable(x: Any) -> None:
+def _carry_retained(x: Any, before: Node | None, number: int) -> None:
+    """A gradient that ``x`` retained as result ``number`` of the node ``before`` is retained at its present node."""
+    if before is None or before.hooks is None:
+        return
+    where = before.hooks.retained.get(number)
+    if where is not None and where() is x:
+        del before.hooks.retained[number]
+        hooks_of(x.node).retained[x.output_nr] = where
+
+
+def require_writable(x: Any) -> None:
+    """Raises RuntimeError if a write into ``x`` cannot be recorded."""
     base = x.base
     if base is not None:
         require_single_view(x, "is being")
@@ -164,7 +178,9 @@ def _write_through(x: Any, node: Node, own: tuple[Any, int] | None) -> None:
     others = tuple(None if e == own else e for e in node.edges)
     rule = CopySlices(base.layout, x.layout, x.ptr - base.ptr, tuple(e is not None and e == own for e in node.edges))
     _rehang(base, new_node(rule, (edge, *others), (0,), (node,), (base.layout,)))
+    before, number = x.node, x.output_nr
     attach(x)
+    _carry_retained(x, before, number)
 
 
 class CopySlices:

@@ -167,10 +167,10 @@ def test_a_gradient_that_two_leaves_get_is_added_to_the_second_before_the_first_
 
 
 def test_a_gradient_that_nobody_else_holds_becomes_grad_without_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pellucid.autograd import engine
+    from pellucid.autograd import walk
 
     copies: list[Any] = []
-    monkeypatch.setattr(engine, "copied", lambda g, layout: copies.append(g) or g)
+    monkeypatch.setattr(walk, "copied", lambda g, layout: copies.append(g) or g)
     a, w = ramp(3), ramp(2, 3)
     ((a * a).exp() * 2).sum().backward()
     (w * w).view(-1).sum().backward()

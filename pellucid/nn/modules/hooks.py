@@ -141,6 +141,8 @@ class BackwardHooks:
         return _exchanged(inputs, places, seen)
 
     def _call(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.gradients is None:  # they come by another way than through the results: a derivative of the derivative
+            return grads
         for hook in self.hooks:
             changed = hook(self.module, grads, self.gradients)
             if changed is None:
@@ -151,6 +153,7 @@ class BackwardHooks:
                     f"Backward hook returned an invalid number of grad_input, got {len(changed)}, but expected {len(grads)}"
                 )
             grads = changed
+        self.gradients = None
         return grads
 
     def leave(self, result: Any) -> Any:
