@@ -64,6 +64,7 @@ class Layout:
 
 _interned: WeakValueDictionary[tuple[object, ...], Layout] = WeakValueDictionary()
 CPU = Device("cpu")
+MOST_BYTES = (1 << 63) - 1
 
 
 def layout_of(shape: tuple[int, ...], strides: tuple[int, ...], dtype: DType, device: Device = CPU) -> Layout:
@@ -81,9 +82,19 @@ def layout_of(shape: tuple[int, ...], strides: tuple[int, ...], dtype: DType, de
 
 
 def dense(shape: Iterable[int], dtype: DType, device: Device = CPU) -> Layout:
-    """The contiguous layout (the last dimension varies fastest)."""
+    """The contiguous layout (the last dimension varies fastest).
+
+    Raises:
+        RuntimeError: no memory has so many bytes.
+    """
     shape = tuple(shape)
-    return layout_of(shape, dense_strides(shape), dtype, device)
+    made = layout_of(shape, dense_strides(shape), dtype, device)
+    if made.nbytes > MOST_BYTES:
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(shape)}: {made.numel} cells of {dtype} are more than "
+            "an address can count"
+        )
+    return made
 
 
 def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -103,6 +103,14 @@ def has_format(layout: Layout, wanted: memory_format, operator: str) -> bool:
     return all(n == 1 or s == own for n, s, own in zip(layout.shape, strides, layout.strides, strict=True))
 
 
+def format_of(layout: Layout) -> memory_format:
+    """The format that a tensor of this layout is in: channels-last if its channels vary fastest, else contiguous."""
+    for order in _CHANNELS_LAST_ORDER:
+        if not layout.contiguous and has_format(layout, order, "format_of"):
+            return order
+    return contiguous_format
+
+
 PUBLIC_NAMES = {
     "memory_format": memory_format,
     "contiguous_format": contiguous_format,

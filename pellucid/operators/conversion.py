@@ -10,8 +10,8 @@ from pellucid.autograd.methods import replace_cells
 from pellucid.devices import as_device, canonical, check_available
 from pellucid.devices import device as Device
 from pellucid.dtypes import DType, require_dtype
-from pellucid.layout import dense_strides, layout_of
-from pellucid.memory_format import memory_format, preserve_format, require_memory_format
+from pellucid.layout import Layout, dense
+from pellucid.memory_format import format_of, formatted, memory_format, preserve_format, require_memory_format
 from pellucid.operators.copying import clone, contiguous, converted
 from pellucid.operators.define import both, method
 from pellucid.runtime import native
@@ -174,8 +174,11 @@ def resize_(input: Tensor, *sizes: Any, memory_format: memory_format | None = No
 
     Memory that is too small is replaced (views of the tensor then keep the old one).
 
+    Args:
+        memory_format: the order of the dimensions in memory; otherwise contiguous, or as it is if the shape is the same.
+
     Raises:
-        RuntimeError: ``input`` takes part in a graph, or a size is negative.
+        RuntimeError: ``input`` takes part in a graph, a size is negative, or no memory is as large.
     """
     shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else tuple(sizes)
     if input.tracked:
@@ -183,9 +186,16 @@ def resize_(input: Tensor, *sizes: Any, memory_format: memory_format | None = No
     if any(n < 0 for n in shape):
         raise RuntimeError(f"resize_(): a size must not be negative, but the sizes are {shape}")
     old = input.layout
-    if shape == old.shape:
-        return input
-    layout, storage, ptr = layout_of(shape, dense_strides(shape), old.dtype, old.device), input.storage, input.ptr
+    if memory_format is None:
+        return input if shape == old.shape else _rearranged(input, dense(shape, old.dtype, old.device))
+    if memory_format is preserve_format:
+        raise RuntimeError("resize_(): Unsupported memory format preserve_format: there is no tensor to follow")
+    return _rearranged(input, formatted(dense(shape, old.dtype, old.device), memory_format, "resize_"))
+
+
+def _rearranged(input: Tensor, layout: Layout) -> Tensor:
+    """``input`` with the layout, in new memory if its own is too small."""
+    storage, ptr = input.storage, input.ptr
     if layout.numel and ptr + layout.nbytes > storage.ptr + storage.nbytes:
         storage, ptr = _moved(input, layout.nbytes)
     replace_cells(input, layout, storage, ptr)
@@ -194,7 +204,9 @@ def resize_(input: Tensor, *sizes: Any, memory_format: memory_format | None = No
 
 @both
 def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
-    """``resize_`` to the shape of another tensor."""
+    """``resize_`` to the shape of another tensor; with ``preserve_format`` also to its format."""
+    if memory_format is preserve_format:
+        memory_format = format_of(the_template.layout)
     return resize_(input, tuple(the_template.layout.shape), memory_format=memory_format)
 
 

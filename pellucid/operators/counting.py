@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cmp_to_key
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,19 @@ def _unique_cells(x: Any, ranked: bool, inverse: bool, counts: bool) -> Any:
     return _results(runs, runs.values, x.layout.dtype, tuple(x.layout.shape), inverse, counts)
 
 
+def _ranked_rows(rows: Array) -> Array:
+    """The places of the rows in ascending order, the first column counting most. NaN is neither less nor greater
+    than anything, so the columns after it decide."""
+    if rows.dtype.kind != "f" or not np.isnan(rows).any():
+        return np.lexsort(rows.T[::-1])
+
+    def compare(a: int, b: int) -> int:
+        decided = np.flatnonzero((rows[a] < rows[b]) | (rows[a] > rows[b]))[:1]
+        return 0 if not decided.size else -1 if rows[a][decided] < rows[b][decided] else 1
+
+    return np.array(sorted(range(len(rows)), key=cmp_to_key(compare)))
+
+
 def _unique_rows(operator: str, x: Any, dim: int, ranked: bool, inverse: bool, counts: bool) -> Any:
     d = wrap_dim(operator, dim, x.layout.ndim)
     shape = tuple(x.layout.shape)
@@ -75,7 +89,7 @@ def _unique_rows(operator: str, x: Any, dim: int, ranked: bool, inverse: bool, c
     if x.layout.dtype in (bfloat16, float16):
         cells = cells.astype(np.float32)
     flat = cells.reshape(len(cells), -1) if cells.size else cells.reshape(len(cells), 0)
-    order = np.lexsort(flat.T[::-1]) if ranked and flat.size else None
+    order = _ranked_rows(flat) if ranked and flat.size else None
     runs = Runs(flat, order)
     values = runs.values.reshape(len(runs.values), *cells.shape[1:])
     found = _results(runs, values, x.layout.dtype, (len(cells),), inverse, counts)

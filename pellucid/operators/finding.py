@@ -49,15 +49,28 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
 
     Args:
         as_tuple: a tensor per dimension instead, as an index takes them: ``input[input.nonzero(as_tuple=True)]``.
+
+    Raises:
+        RuntimeError: ``out`` together with ``as_tuple``.
     """
     require_tensor("nonzero", input)
     if out is not None:
         require_tensor("nonzero", out, "out")
     if as_tuple:
+        if out is not None:
+            raise RuntimeError(
+                "nonzero(): does not support the out kwarg when as_tuple is True: it gives a tensor per dimension; "
+                "leave out= away"
+            )
         x: Any = input if input.layout.ndim else input.reshape(1)
         return _coordinates(x).unbind(1)
     result = _coordinates(input)
-    return result if out is None else deliver_same(result, out, "nonzero", input)
+    if out is None:
+        return result
+    given: Any = out
+    if given.layout.dtype is int64 and given.layout.shape != result.layout.shape:
+        given.resize_(result.layout.shape[::-1]).t_()  # columns side by side, as in a result of our own
+    return deliver_same(result, given, "nonzero", input)
 
 
 @both

@@ -21,7 +21,7 @@ from pellucid.tensor import Tensor
 def _flip_plan(x: Layout, dims: tuple[int, ...]) -> Plan:
     wrapped = wrap_dims("flip", dims, x.ndim)
     backwards, offset = x, 0
-    for d in wrapped if x.numel else ():
+    for d in wrapped if x.ndim and x.numel else ():
         backwards, further = sliced(backwards, d, x.shape[d] - 1, x.shape[d], -1)
         offset += further
     result = like(x)

@@ -43,7 +43,9 @@ def _cat_shape(operands: Sequence[Layout], dim: int) -> tuple[int, tuple[int, ..
                 f"cat(): zero-dimensional tensor (at position {k}) cannot be concatenated; use stack(), or reshape(1)"
             )
     parts = [(k, x) for k, x in enumerate(operands) if not _is_nothing(x)]
-    first = parts[0][1] if parts else operands[0]
+    if not parts:
+        return 0, (0,)
+    first = parts[0][1]
     d = wrap_dim("cat", dim, first.ndim)
     for k, x in parts:
         if x.ndim != first.ndim:

@@ -38,13 +38,13 @@ def made_of(data: Any, dtype: DType | None, operator: str) -> Tensor:
         return from_cells(data, _array_dtype(data) if dtype is None else dtype)
     if isinstance(data, bool | int | float | complex):
         return _from_number(data, dtype)
-    if isinstance(data, str):
-        raise TypeError(f"{operator}(): new(): invalid data type 'str': {data!r} is not numbers")
+    if isinstance(data, str | bytes):
+        raise TypeError(f"{operator}(): new(): invalid data type '{kind.__name__}': {data!r} is not numbers")
     if hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
         return made_of(np.asarray(data), dtype, operator)
     if hasattr(data, "__dlpack__"):
         return made_of(np.from_dlpack(data), dtype, operator)
-    if isinstance(data, Sequence) or (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+    if not isinstance(data, dict) and (isinstance(data, Sequence) or (hasattr(data, "__len__") and hasattr(data, "__getitem__"))):
         return from_sequence(data, dtype)
     raise RuntimeError(
         f"{operator}(): Could not infer dtype of {kind.__name__}: data must be numbers, nested lists of numbers, "
@@ -54,7 +54,7 @@ def made_of(data: Any, dtype: DType | None, operator: str) -> Tensor:
 
 def _from_number(value: Any, dtype: DType | None) -> Tensor:
     wanted = dtypes.infer_scalar_dtype(value) if dtype is None else dtype
-    if isinstance(value, complex) and not wanted.is_complex:
+    if isinstance(value, complex) and not (wanted.is_complex or wanted is dtypes.bool_):
         raise TypeError(f"tensor(): must be real number, not complex; ask for a complex dtype instead of {wanted!r}")
     made = empty_like_layout(_ZERO_DIM[wanted])
     if wanted.kind in "iu":
@@ -130,13 +130,15 @@ def asarray(
     """``obj`` as a tensor; ``copy`` says whether memory must (True) or must not (False) be new.
 
     Raises:
-        ValueError: ``copy=False`` where only a copy will do.
+        ValueError: ``copy=False`` where only a copy will do; RuntimeError: for a NumPy number.
     """
     wanted = None if dtype is None else checked_dtype("asarray", dtype)
     place("asarray", device)
     shared: Tensor | None = None
     if isinstance(obj, Tensor):
         shared = obj
+    elif isinstance(obj, np.generic) and copy is False:
+        raise RuntimeError("asarray(): can't alias NumPy scalars: leave copy=False away, or make an array of it first")
     elif isinstance(obj, np.ndarray | np.generic):
         shared = from_numpy(np.asarray(obj))
     elif hasattr(obj, "__dlpack__"):
@@ -192,10 +194,15 @@ def frombuffer(
     """A 1-D tensor on the memory of an object with the buffer protocol, from byte ``offset`` on.
 
     Raises:
-        ValueError: the buffer is empty, too short, or not a multiple of the element size.
+        ValueError: the buffer is empty, too short, or not a multiple of the element size; or it is none.
     """
     kind = checked_dtype("frombuffer", dtype)
-    view = memoryview(buffer).cast("B")
+    try:
+        view = memoryview(buffer).cast("B")
+    except TypeError:
+        raise ValueError(
+            f"frombuffer(): object does not implement Python buffer protocol: {type(buffer).__name__}; use tensor()"
+        ) from None
     if not len(view) or not count:
         raise ValueError(f"frombuffer(): both buffer length ({len(view)}) and count ({count}) must not be 0")
     if not 0 <= offset < len(view):
@@ -230,10 +237,32 @@ def frombuffer(
 # -- DLPack -------------------------------------------------------------------------------------------------------
 
 
+class _Capsule:
+    """A DLPack capsule as an object that hands it out."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
 @public
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
-    """A tensor on the memory of any object that speaks DLPack on the CPU."""
+    """A tensor on the memory of any object that speaks DLPack on the CPU, or of a capsule that one gave.
+
+    Raises:
+        BufferError: a tensor that requires a gradient; RuntimeError: an object that does not speak DLPack.
+    """
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise RuntimeError(f"from_dlpack(): a {type(ext_tensor).__name__} has no __dlpack__ method; use tensor()")
     if isinstance(ext_tensor, Tensor):
+        _require_untracked(ext_tensor)
         return clone(detached(ext_tensor)) if copy else detached(ext_tensor)
     place("from_dlpack", device)
     array = np.from_dlpack(ext_tensor)
@@ -242,14 +271,30 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
 @method
 def __dlpack__(self: Tensor, **options: Any) -> Any:
-    """The capsule that other libraries take the memory by."""
+    """The capsule that other libraries take the memory by.
+
+    Raises:
+        BufferError: the tensor requires a gradient.
+    """
+    _require_untracked(self)
     return self.numpy().__dlpack__(**options)
+
+
+def _require_untracked(x: Tensor) -> None:
+    if x.tracked:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
 
 
 @method
 def __dlpack_device__(self: Tensor) -> tuple[int, int]:
     """(1, 0): the processor."""
     return 1, 0
+
+
+@public
+def to_dlpack(tensor: Tensor) -> Any:
+    """The capsule that other libraries, and `from_dlpack`, take the memory by; it can be taken once."""
+    return __dlpack__(detached(tensor))
 
 
 @public

@@ -20,6 +20,7 @@ from pellucid.tensor import Tensor, array_of, empty_like_layout
 PYTHON_NUMBERS = frozenset({bool, int, float, complex})
 _REALS = frozenset({bool, int, float})
 _SEQUENCES = frozenset({list, tuple})
+_MOST_DIMENSIONS = 64  # of an array
 _CODES = {  # of Python's array module
     dtypes.float32: "f", dtypes.float64: "d", dtypes.int64: "q", dtypes.int32: "i", dtypes.int16: "h",
     dtypes.int8: "b", dtypes.uint8: "B", dtypes.uint16: "H", dtypes.uint32: "I", dtypes.uint64: "Q",
@@ -107,8 +108,8 @@ class _Contents:
             self.own.add(from_numpy_dtype(part.dtype))
         elif isinstance(part, bool | int | float | complex):
             self.numbers.add(next(kind for kind in (bool, int, float, complex) if isinstance(part, kind)))
-        elif isinstance(part, str):
-            raise ValueError(f"tensor(): too many dimensions 'str': {part!r} is not a number")
+        elif isinstance(part, str | bytes | bytearray):
+            raise TypeError(f"tensor(): new(): invalid data type '{type(part).__name__}': {part!r} is not a number")
         elif isinstance(part, Sequence) or (hasattr(part, "__len__") and hasattr(part, "__getitem__")):
             self.visit([part[i] for i in range(len(part))], depth + 1)
         else:
@@ -117,11 +118,9 @@ class _Contents:
     def dtype(self) -> DType:
         """The dtype that holds all: floats are of the default dtype."""
         found = set(self.own)
-        default = dtypes.get_default_dtype()
-        names = {bool: bool_, int: int64, float: default, complex: dtypes.get_default_complex_dtype()}
-        found |= {names[kind] for kind in self.numbers}
+        found |= {dtypes.infer_scalar_dtype(kind()) for kind in self.numbers}
         if not found:
-            return default
+            return dtypes.get_default_dtype()
         result, *others = found
         for other in others:
             result = dtypes.promote_types(result, other)
@@ -134,14 +133,44 @@ def from_sequence(data: Any, dtype: DType | None) -> Tensor:
         if made is not None:
             return made
     contents = _Contents()
-    contents.visit(data if isinstance(data, list | tuple) else [data[i] for i in range(len(data))])
+    parts = _parts_of(data)
+    _require_numbers_first(parts)
+    try:
+        contents.visit(parts)
+    except RecursionError:
+        raise TypeError("tensor(): self-referential lists are incompatible: a list holds itself") from None
     wanted = contents.dtype() if dtype is None else dtype
     if not contents.plain:
         data = _plain(data)
-    if complex in contents.numbers and not wanted.is_complex:
+    if complex in contents.numbers and not (wanted.is_complex or wanted is bool_):
         raise TypeError(f"tensor(): must be real number, not complex; ask for a complex dtype instead of {wanted!r}")
     cells = _cells(data, contents.numbers, wanted)
     return from_cells(cells, wanted)
+
+
+def _parts_of(data: Any) -> Any:
+    """What a sequence holds.
+
+    Raises:
+        ValueError: it has a length, but does not give its parts.
+    """
+    if isinstance(data, list | tuple):
+        return data
+    try:
+        return [data[i] for i in range(len(data))]
+    except Exception as error:
+        raise ValueError(f"tensor(): could not determine the shape of object type '{type(data).__name__}': {error!r}") from error
+
+
+def _require_numbers_first(data: Any) -> None:
+    """Raises ValueError where the first parts of the parts end in a text, which counts as one more dimension."""
+    first = data
+    for _ in range(_MOST_DIMENSIONS):
+        if not isinstance(first, list | tuple) or not first:
+            break
+        first = first[0]
+    if isinstance(first, str | bytes):
+        raise ValueError(f"tensor(): too many dimensions '{type(first).__name__}': {first!r} is not a number")
 
 
 def _cells(data: Any, numbers: set[type], wanted: DType) -> np.ndarray[Any, Any]:

@@ -183,12 +183,23 @@ class Pointwise:
             )
         formula = self.formula(operands, len(shape))
         value = formula.outputs[0].value
-        require_castable(self.name, value.dtype, target.dtype)
-        if self.kind is ONLY_BOOL and target.dtype is not bool_:
-            raise RuntimeError(f"{self.name} does not support non-boolean outputs; got {target.dtype}.")
         if target.dtype.is_complex and self.kind is REAL:
             raise RuntimeError(f"In-place {self.name} is not supported for complex tensors: the result is real.")
+        self._require_target(target.dtype, value.dtype, operands)
         return Formula(self.name, len(shape), (Output(value.cast(target.dtype)),)), shape
+
+    def _require_target(self, target: DType, result: DType, operands: Sequence[Operand]) -> None:
+        """Raises RuntimeError unless the result may be written as ``target``: dtypes may be widened, but not by
+        operators of one operand that only keep its dtype."""
+        require_castable(self.name, result, target)
+        if self.kind is ONLY_BOOL and target is not bool_:
+            raise RuntimeError(f"{self.name} does not support non-boolean outputs; got {target}.")
+        keeps = self.kind is SAME or (self.kind is REAL and result is self.common(operands))
+        if keeps and len(operands) == 1 and target is not result:
+            raise RuntimeError(
+                f"{self.name}(): Found dtype {target.scalar_name} but expected {result.scalar_name}: out must have the "
+                f"dtype of the input; convert the input by .to({target!r})"
+            )
 
     def build_write(self, target: Layout, *operands: Operand) -> Plan:
         """The plan that writes into a tensor of layout ``target``."""
@@ -251,7 +262,9 @@ class Pointwise:
             return plan(out, *operands)
         if out.layout.shape == self.shape(keys):
             return self.write(out, *operands)
-        return deliver(self(*operands), out, self.name)
+        result = self(*operands)
+        self._require_target(out.layout.dtype, result.layout.dtype, keys)
+        return deliver(result, out, self.name)
 
 
 def apart(y: Any, x: Tensor) -> Any:

@@ -76,6 +76,18 @@ def dim_order(input: Tensor) -> tuple[int, ...]:
     return tuple(sorted(range(layout.ndim), key=lambda d: -abs(layout.strides[d])))
 
 
+@method
+def sparse_dim(input: Tensor) -> int:
+    """How many dimensions are kept by coordinates: none, every tensor is strided."""
+    return 0
+
+
+@method
+def dense_dim(input: Tensor) -> int:
+    """How many dimensions are kept cell by cell: all of them."""
+    return input.layout.ndim
+
+
 def _never(name: str, what: str) -> None:
     """A question whose answer is no for every tensor of Pellucid."""
 

@@ -37,6 +37,13 @@ def _number(operator: str, argument: str, value: Any) -> Any:
     return value
 
 
+def _delivered(made: Tensor, out: Tensor | None, operator: str, requires_grad: bool) -> Tensor:
+    """The numbers, or ``out`` with them: as many cells as there are numbers keep their shape."""
+    if isinstance(out, Tensor) and out.layout.numel == made.layout.numel:
+        made = made.reshape(out.layout.shape)
+    return finished(deliver(made, out, operator), operator, requires_grad)
+
+
 # -- arange -------------------------------------------------------------------------------------------------------
 
 
@@ -89,7 +96,7 @@ def arange(
     count = _arange_length(first, last, by, kind)
     target = dense((count,), kind, place("arange", device, layout, pin_memory))
     made = _aranges[target, counts](counts(first), counts(by))
-    return finished(deliver(made, out, "arange"), "arange", requires_grad)
+    return _delivered(made, out, "arange", requires_grad)
 
 
 def _arange_bounds(args: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
@@ -158,7 +165,7 @@ def range_(
     target = dense((count,), kind, place("range", device, layout, pin_memory))
     counts = float if kind.is_floating_point else int
     made = _aranges[target, counts](counts(start), counts(step))
-    return finished(deliver(made, out, "range"), "range", requires_grad)
+    return _delivered(made, out, "range", requires_grad)
 
 
 public(range_, "range")
@@ -221,7 +228,9 @@ def _spaced(
         if imaginary:
             raise RuntimeError(f"{operator}(): inferred dtype is complex but got {kind!r}; ask for a complex dtype")
         made = _real_spaced(first, last, target, base)
-    return finished(deliver(made, out, operator), operator, requires_grad)
+    if isinstance(out, Tensor) and out.layout.numel != count:
+        out.resize_(target.shape)
+    return _delivered(made, out, operator, requires_grad)
 
 
 def _steps(operator: str, steps: Any) -> int:
@@ -323,11 +332,16 @@ def eye(
         RuntimeError: a negative size.
     """
     columns = n if m is None else m
+    for name, size in (("n", n), ("m", columns)):
+        if isinstance(size, float | complex | str):
+            raise TypeError(f"eye(): argument '{name}' must be int, not {type(size).__name__}")
     if n < 0 or columns < 0:
         raise RuntimeError(f"eye(): n and m must be greater or equal to 0, got {n} and {columns}")
     kind = out.layout.dtype if out is not None and dtype is None else checked_dtype("eye", dtype)
     require_out_dtype("eye", out, kind)
     made = _eyes[dense((n, columns), kind, place("eye", device, layout, pin_memory))]()
+    if isinstance(out, Tensor):
+        out.resize_(made.layout.shape)
     return finished(deliver(made, out, "eye"), "eye", requires_grad)
 
 

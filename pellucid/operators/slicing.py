@@ -417,7 +417,7 @@ def _store(x: Tensor, place: Place, tensors: Sequence[Tensor], value: Any, accum
         put(target, *_coordinates(place, tensors), value, accumulate)
 
 
-@method
+@both
 def index_put_(
     input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False
 ) -> Tensor:

@@ -296,6 +296,15 @@ _topks = PlanTable(_topk_plan)
 topk_result = return_type("topk", "values", "indices")
 
 
+def _require_topk_flags(dim: Any, largest: Any, sorted: Any) -> None:
+    """Raises TypeError where a flag stands in the place of ``dim``, or a number in that of a flag."""
+    if isinstance(dim, bool):
+        raise TypeError(f"topk(): argument 'dim' (position 2) must be int, not bool: write largest={dim}")
+    for name, flag in (("largest", largest), ("sorted", sorted)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"topk(): argument '{name}' must be bool, not {type(flag).__name__}")
+
+
 @both
 def topk(
     input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None
@@ -308,5 +317,6 @@ def topk(
         RuntimeError: ``k`` is more than there are cells, or cells without an order.
     """
     require_tensor("topk", input)
+    _require_topk_flags(dim, largest, sorted)
     pair = _topks[input.layout, as_index(k), dim, bool(largest)](input)
     return topk_result(pair if out is None else _delivered("topk", pair, out))

@@ -12,8 +12,8 @@ from operator import index as as_index
 from typing import Any, TypeVar
 
 from pellucid.autograd.derived import DerivedRule
-from pellucid.autograd.graph import recorder
 from pellucid.autograd.fresh import zeros
+from pellucid.autograd.graph import recorder
 from pellucid.autograd.views import Pullback, ViewRule, view_recorder, views_recorder
 from pellucid.dtypes import DType
 from pellucid.errors import shape_text
@@ -99,6 +99,22 @@ def view_plan(name: str, x: Layout, view: View, pullback: Pullback) -> Plan:
     if layout.dtype.is_floating_point or layout.dtype.is_complex:
         record = view_recorder(x, layout, offset, pullback, name)
     return native.make_view(offset, layout, record)
+
+
+def renamed_plan(name: str, x: Layout, result: Layout, pullback: Pullback) -> Plan:
+    """The plan that takes a fresh tensor of layout ``x``, which nobody else holds, and gives its cells as ``result``:
+    no view, since there is nothing left that it could be a view of."""
+    record = None
+    if x.dtype.is_floating_point or x.dtype.is_complex:
+        record = view_recorder(x, result, 0, pullback, name)
+
+    def plan(fresh: Tensor) -> Tensor:
+        out: Tensor = native.new_tensor(result, fresh.storage, fresh.ptr)
+        if record is not None and native.recorded(fresh):
+            record(out, fresh)
+        return out
+
+    return plan
 
 
 def same_tensor(x: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from pellucid.operators.reinterpreting import view_as_dtype
 from pellucid.operators.viewing import (
     integer,
     integers,
+    renamed_plan,
     require_numel,
     same_tensor,
     view_function,
@@ -87,10 +88,10 @@ def _reshape_plan(x: Layout, wanted: tuple[int, ...]) -> Plan:
     plan = _reshaped(x, shape, "ViewBackward0")
     if plan is not None:
         return plan
-    seen = _reshaped(dense(x.shape, x.dtype, x.device), shape, "UnsafeViewBackward0")
-    assert seen is not None, "a contiguous tensor can be viewed in every shape"
-    view: Plan = seen
-    return lambda x: view(contiguous(x))
+    copy, old = dense(x.shape, x.dtype, x.device), tuple(x.shape)
+    result = dense(shape, x.dtype, x.device)
+    rename = renamed_plan("UnsafeViewBackward0", copy, result, lambda g: reshape(g, old))
+    return lambda x: rename(contiguous(x))
 
 
 _views, _reshapes = PlanTable(_view_plan), PlanTable(_reshape_plan)

@@ -1,0 +1,113 @@
+"""Corner cases against PyTorch: no dimensions, no cells, results that are given, arguments of the wrong kind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import pellucid
+from tests.conformance.expressions import check, expressions
+
+VIEWS = """
+t.tensor(3.).flip(0)
+t.tensor(3.).flip(-1)
+t.flip(t.empty(0, 3), (0, 1))
+t.ones(4).view(t.int32)
+t.ones(2, 3, requires_grad=True).t().reshape(6)
+t.ones(2, 3).t().flatten()
+t.zeros(24).resize_((1, 2, 3, 4), memory_format=t.channels_last)
+t.zeros(24).resize_((1, 2, 3, 4), memory_format=t.preserve_format)
+t.empty(2, 3).t().resize_((3, 2)).stride()
+t.empty(2, 3).t().resize_((3, 2), memory_format=t.contiguous_format).stride()
+t.zeros(24).resize_as_(t.zeros(1, 2, 3, 4).contiguous(memory_format=t.channels_last), memory_format=t.preserve_format)
+t.zeros(24).resize_as_(t.zeros(1, 2, 3, 4).contiguous(memory_format=t.channels_last))
+t.empty(2).resize_([2, 4, 2**29, 2**29])
+t.zeros(2, 3).sparse_dim(), t.zeros(2, 3).dense_dim()
+"""
+
+INDEXING = """
+t.nonzero(t.ones(2, 2), as_tuple=True, out=t.empty(0, 2, dtype=t.long))
+t.nonzero(t.ones(2, 2), as_tuple=False, out=t.empty(0, 2, dtype=t.long))
+t.index_put_(t.zeros(3), (t.tensor([1]),), t.tensor(5.))
+t.index_put_(t.zeros(3), indices=(t.tensor([1, 1]),), values=t.tensor(5.), accumulate=True)
+t.zeros(10).topk(4, True)
+t.arange(10.).topk(3, dim=0, largest=1)
+t.unique(t.tensor([t.nan, 0., 0., t.nan, t.nan, 1.]), dim=0, return_inverse=True, return_counts=True)
+t.unique(t.tensor([[t.nan, 0.], [0., t.nan], [t.nan, 0.], [0, 1]]), dim=0, return_inverse=True, return_counts=True)
+"""
+
+CREATION = """
+t.arange(0, 4, out=t.zeros(2, 3).narrow(1, 1, 2))
+t.arange(0, 4, out=t.zeros(3))
+t.linspace(0, 3, 4, out=t.zeros(2, 2, dtype=t.int32))
+t.logspace(0, 3, 4, base=2, out=t.zeros(2, 2).t())
+t.logspace(0, 3, 4, out=t.zeros(3))
+t.eye(2, out=t.zeros(4))
+t.eye(2.)
+t.empty([2, 4, 2**29, 2**29], dtype=t.float64)
+t.zeros(2**62)
+t.tensor(['a'])
+t.tensor([1, 'a'])
+t.tensor([[1], 'a'])
+t.tensor(b'abc')
+t.tensor({1: 2})
+t.tensor(1 + 1j, dtype=t.bool)
+t.tensor([0j, 1j], dtype=t.bool)
+t.tensor((lambda z: z.append(z) or z)([0]))
+t.frombuffer([1, 2, 3], dtype=t.int32)
+t.asarray(np.float64(1.5), copy=False)
+t.asarray(np.float64(1.5), copy=True)
+t.cat([t.zeros(0), t.zeros(0)], 1)
+t.from_dlpack(t.ones(2, requires_grad=True))
+t.from_dlpack(3)
+t.from_dlpack(t.to_dlpack(t.arange(6.).reshape(2, 3).t()))
+"""
+
+OUT = """
+t.neg(t.tensor(1.), out=t.empty(0, dtype=t.float64))
+t.neg(t.tensor([1.]), out=t.empty(1, dtype=t.float64))
+t.floor(t.tensor(1), out=t.empty((), dtype=t.float32))
+t.abs(t.tensor(1.), out=t.empty((), dtype=t.float64))
+t.abs(t.tensor(1j), out=t.empty((), dtype=t.float64))
+t.square(t.tensor(1.), out=t.empty((), dtype=t.float64))
+t.exp(t.tensor(1.), out=t.empty((), dtype=t.float64))
+t.signbit(t.tensor(1.), out=t.empty(0))
+t.bitwise_not(t.tensor(1), out=t.empty((), dtype=t.int32))
+"""
+
+
+@pytest.mark.parametrize("source", expressions(VIEWS + INDEXING + CREATION + OUT))
+def test_matches_pytorch(source: str) -> None:
+    check(source)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "float16", "complex64"])
+def test_bytes_read_as_another_dtype_carry_no_gradient(dtype: str) -> None:
+    for t in (torch, pellucid):
+        x = t.ones(4, requires_grad=True)
+        y = x.view(getattr(t, dtype))
+        assert (y.requires_grad, y._is_view(), y.is_leaf) == (False, False, True)
+        y.zero_()
+        assert x.tolist() == [0.0] * 4
+        assert x._version == y._version == 1
+
+
+def test_a_shape_that_needs_a_copy_is_no_view() -> None:
+    for t in (torch, pellucid):
+        x = t.ones(2, 3, requires_grad=True)
+        y = x.t().reshape(6)
+        assert not y._is_view()
+        assert y.grad_fn.name() == "UnsafeViewBackward0"
+        y[1:3].mul_(2)
+        (y * t.arange(6.0)).sum().backward()
+        assert x.grad.tolist() == [[0.0, 4.0, 4.0], [2.0, 3.0, 5.0]]
+
+
+def test_half_precision_by_default_has_no_need_of_complex_numbers() -> None:
+    for t in (torch, pellucid):
+        t.set_default_dtype(t.float16)
+        try:
+            assert t.tensor([1, 2.5]).dtype is t.float16
+            assert t.tensor([True, 1]).dtype is t.int64
+        finally:
+            t.set_default_dtype(t.float32)
