@@ -104,10 +104,9 @@ def _carry_retained(x: Any, before: Node | None, number: int) -> None:
     """A gradient that ``x`` retained as result ``number`` of the node ``before`` is retained at its present node."""
     if before is None or before.hooks is None:
         return
-    where = before.hooks.retained.get(number)
-    if where is not None and where() is x:
-        del before.hooks.retained[number]
-        hooks_of(x.node).retained[x.output_nr] = where
+    retained = before.hooks.retained
+    if number in retained and retained[number]() is x:
+        hooks_of(x.node).retained[x.output_nr] = retained.pop(number)
 
 
 def require_writable(x: Any) -> None:

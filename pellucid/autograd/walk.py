@@ -99,12 +99,8 @@ def _run(
                         heappush(heap, number)
                 elif g is None:
                     continue
-                elif steal and target.gradient is None:
-                    with _adding:
-                        if target.gradient is None:
-                            target.gradient = _own(g, target.layout, results)
-                        else:
-                            target.gradient.add_(g)
+                elif steal and target.gradient is None and _taken(target, g, results):
+                    continue
                 elif wanted is None or id(target) in wanted.leaves:
                     sum_so_far = late.get(id(target))
                     late[id(target)] = target, g if sum_so_far is None else sum_so_far[1] + g
@@ -271,6 +267,15 @@ def _add(leaf: Any, g: Any, create_graph: bool) -> None:
             leaf.gradient = leaf.gradient + g
         else:
             leaf.gradient.add_(g)
+
+
+def _taken(leaf: Any, g: Any, results: Sequence[Any]) -> bool:
+    """Whether ``g`` became the first gradient of the leaf."""
+    with _adding:
+        if leaf.gradient is not None:  # another thread was faster
+            return False
+        leaf.gradient = _own(g, leaf.layout, results)
+        return True
 
 
 def _own(g: Any, layout: Layout, results: Sequence[Any]) -> Any:
