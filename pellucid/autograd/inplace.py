@@ -105,7 +105,8 @@ def _carry_retained(x: Any, before: Node | None, number: int) -> None:
     if before is None or before.hooks is None:
         return
     retained = before.hooks.retained
-    if number in retained and retained[number]() is x:
+    kept: Any = retained[number]() if number in retained else None
+    if kept is x:
         hooks_of(x.node).retained[x.output_nr] = retained.pop(number)
 
 
