@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn, final
 
@@ -108,6 +109,27 @@ def not_a_tensor(operator: str, value: Any, argument: str = "input", position: i
     raise TypeError(
         f"{operator}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}"
     )
+
+
+def number_first(operator: str, keyword: str, number: Any) -> Any:
+    """The number in ``f(x, number, tensor)``, an older order of the arguments that PyTorch still takes.
+
+    Raises:
+        TypeError: it is no number, so that there is an argument too many.
+    """
+    if isinstance(number, Tensor) and number.layout.ndim == 0:
+        number = number.item()
+    if not isinstance(number, bool | int | float | complex):
+        raise TypeError(
+            f"{operator}() received an invalid combination of arguments: a {type(number).__name__} stands where only a "
+            f"number can, before the last tensor; write {operator}(..., {keyword}=number)"
+        )
+    warnings.warn(
+        f"This overload of {operator} is deprecated: a number before the tensors. Write {operator}(..., {keyword}={number})",
+        UserWarning,
+        stacklevel=3,
+    )
+    return number
 
 
 def finished(t: Tensor, operator: str, requires_grad: bool) -> Tensor:

@@ -10,6 +10,7 @@ from pellucid.dtypes import DType, bool_, int64
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, select
 from pellucid.layout import Layout
+from pellucid.operators.arguments import number_first
 from pellucid.operators.define import both, key_of, method, public
 from pellucid.operators.forms import (
     alias,
@@ -86,8 +87,13 @@ _plus, _minus = _add.plans, _sub.plans
 
 
 @both
-def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """Sums: ``out[...] = input[...] + alpha * other[...]``, broadcast and promoted."""
+def add(input: Tensor, other: Any, last: Any = None, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """Sums: ``out[...] = input[...] + alpha * other[...]``, broadcast and promoted.
+
+    ``add(input, alpha, other)`` is an older way to say it.
+    """
+    if last is not None:
+        other, alpha = last, number_first("add", "alpha", other)
     if out is None and alpha is _ONE and isinstance(input, Tensor):
         if isinstance(other, Tensor):
             return _plus[input.layout, other.layout](input, other)
@@ -97,8 +103,13 @@ def add(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None)
 
 
 @both
-def sub(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """Differences: ``out[...] = input[...] - alpha * other[...]``; not defined for two boolean tensors."""
+def sub(input: Tensor, other: Any, last: Any = None, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """Differences: ``out[...] = input[...] - alpha * other[...]``; not defined for two boolean tensors.
+
+    ``sub(input, alpha, other)`` is an older way to say it.
+    """
+    if last is not None:
+        other, alpha = last, number_first("sub", "alpha", other)
     if out is None and alpha is _ONE and isinstance(input, Tensor):
         if isinstance(other, Tensor):
             return _minus[input.layout, other.layout](input, other)
@@ -112,16 +123,20 @@ _add_in_place, _sub_in_place = in_place_binary(_add), in_place_binary(_sub)
 
 
 @method
-def add_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+def add_(input: Tensor, other: Any, last: Any = None, *, alpha: Any = 1) -> Tensor:
     """In-place form of `add`."""
+    if last is not None:
+        other, alpha = last, number_first("add_", "alpha", other)
     if alpha is _ONE:
         return _add_in_place(input, other)
     return _scaled(_add, _scaled_add, input, input, other, alpha, None)
 
 
 @method
-def sub_(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+def sub_(input: Tensor, other: Any, last: Any = None, *, alpha: Any = 1) -> Tensor:
     """In-place form of `sub`."""
+    if last is not None:
+        other, alpha = last, number_first("sub_", "alpha", other)
     if alpha is _ONE:
         return _sub_in_place(input, other)
     return _scaled(_sub, _scaled_sub, input, input, other, alpha, None)

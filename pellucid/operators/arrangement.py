@@ -1,4 +1,4 @@
-"""How a tensor lies in memory: its sizes and strides, its storage, and views that take the tensor's own place."""
+"""How a tensor lies in memory: its sizes and strides, and views that take the tensor's own place."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def is_contiguous(input: Tensor, memory_format: memory_format = contiguous_forma
 
 @method
 def is_set_to(input: Tensor, tensor: Tensor) -> bool:
-    """Whether both are the same view of the same storage."""
-    return input.storage is tensor.storage and input.ptr == tensor.ptr and input.layout is tensor.layout
+    """Whether both are the same view of the same memory."""
+    return input.storage.ptr == tensor.storage.ptr and input.ptr == tensor.ptr and input.layout is tensor.layout
 
 
 @method
@@ -60,41 +60,16 @@ def _is_view(input: Tensor) -> bool:
 Tensor._base = property(lambda x: x.base, doc="The tensor that this one is a view of, or None.")  # type: ignore[attr-defined]
 
 
-class UntypedStorage:
-    """The bytes behind a tensor; views of one tensor have equal ones."""
-
-    __slots__ = ("_storage", "device")
-
-    def __init__(self, x: Tensor) -> None:
-        self._storage, self.device = x.storage, x.layout.device
-
-    def data_ptr(self) -> int:
-        """The address of the first byte."""
-        return self._storage.ptr if self._storage.nbytes else 0
-
-    def nbytes(self) -> int:
-        return self._storage.nbytes
-
-    def size(self) -> int:
-        return self._storage.nbytes
-
-    def __len__(self) -> int:
-        return self._storage.nbytes
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UntypedStorage) and self._storage is other._storage
-
-    def __hash__(self) -> int:
-        return id(self._storage)
-
-
-@method
-def untyped_storage(input: Tensor) -> UntypedStorage:
-    """The bytes that the tensor shares with its views."""
-    return UntypedStorage(input)
-
-
 # -- a view in the tensor's own place ---------------------------------------------------------------------------------
+
+
+def require_no_leaf(x: Tensor) -> None:
+    """Raises RuntimeError for a leaf that requires a gradient, where gradients are recorded."""
+    if native.grad_enabled() and x.tracked and x.node is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation. Take a view of it instead "
+            "(x.t() for x.t_()), or change it under torch.no_grad()."
+        )
 
 
 def _become(x: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
@@ -103,11 +78,7 @@ def _become(x: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
     Raises:
         RuntimeError: ``x`` is a leaf that requires a gradient.
     """
-    if native.grad_enabled() and x.tracked and x.node is None:
-        raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation. Take a view of it instead "
-            "(x.t() for x.t_()), or change it under torch.no_grad()."
-        )
+    require_no_leaf(x)
     before = native.new_tensor(x.layout, x.storage, x.ptr)
     before.node, before.output_nr, before.tracked = x.node, x.output_nr, x.tracked
     seen = view(before)

@@ -9,6 +9,7 @@ from pellucid.dtypes import DType
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, select
 from pellucid.layout import Layout
+from pellucid.operators.arguments import number_first
 from pellucid.operators.define import both, method
 from pellucid.operators.pointwise import NUMBERS, SAME, Pointwise, number_or_tensor, require_tensor
 from pellucid.plan import Operand
@@ -89,9 +90,14 @@ def _operands(name: str, input: Any, tensor1: Any, tensor2: Any, value: Any) -> 
 
 @both
 def addcmul(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+    input: Tensor, tensor1: Any, tensor2: Tensor, last: Tensor | None = None, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
-    """``out[...] = input[...] + value * tensor1[...] * tensor2[...]``."""
+    """``out[...] = input[...] + value * tensor1[...] * tensor2[...]``.
+
+    ``addcmul(input, value, tensor1, tensor2)`` is an older way to say it.
+    """
+    if last is not None:
+        value, tensor1, tensor2 = number_first("addcmul", "value", tensor1), tensor2, last
     if out is None and type(input) is type(tensor1) is type(tensor2) is Tensor and type(value) in NUMBERS:
         key = input.layout, tensor1.layout, tensor2.layout, type(value)
         return _addcmul.plans[key](input, tensor1, tensor2, value)
@@ -99,20 +105,26 @@ def addcmul(
 
 
 @method
-def addcmul_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcmul_(input: Tensor, tensor1: Any, tensor2: Tensor, last: Tensor | None = None, *, value: Any = 1) -> Tensor:
     """In-place form of `addcmul`."""
+    if last is not None:
+        value, tensor1, tensor2 = number_first("addcmul_", "value", tensor1), tensor2, last
     return _addcmul.write(input, *_operands("addcmul", input, tensor1, tensor2, value))
 
 
 @both
 def addcdiv(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None
+    input: Tensor, tensor1: Any, tensor2: Tensor, last: Tensor | None = None, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
     """``out[...] = input[...] + value * tensor1[...] / tensor2[...]``.
+
+    ``addcdiv(input, value, tensor1, tensor2)`` is an older way to say it.
 
     Raises:
         RuntimeError: both tensors of the quotient hold integers.
     """
+    if last is not None:
+        value, tensor1, tensor2 = number_first("addcdiv", "value", tensor1), tensor2, last
     if out is None and type(input) is type(tensor1) is type(tensor2) is Tensor and type(value) in NUMBERS:
         key = input.layout, tensor1.layout, tensor2.layout, type(value)
         return _addcdiv.plans[key](input, tensor1, tensor2, value)
@@ -120,6 +132,8 @@ def addcdiv(
 
 
 @method
-def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+def addcdiv_(input: Tensor, tensor1: Any, tensor2: Tensor, last: Tensor | None = None, *, value: Any = 1) -> Tensor:
     """In-place form of `addcdiv`."""
+    if last is not None:
+        value, tensor1, tensor2 = number_first("addcdiv_", "value", tensor1), tensor2, last
     return _addcdiv.write(input, *_operands("addcdiv", input, tensor1, tensor2, value))

@@ -75,8 +75,40 @@ t.signbit(t.tensor(1.), out=t.empty(0))
 t.bitwise_not(t.tensor(1), out=t.empty((), dtype=t.int32))
 """
 
+STORAGES = """
+t.zeros(2).set_(t.arange(6.))
+t.zeros(2).set_(t.arange(6.))._version
+t.zeros(2).set_(t.arange(6.).untyped_storage(), 1, (2, 2), (2, 1))
+t.zeros(2).set_(t.arange(6.).untyped_storage())
+t.zeros(2).set_().shape
+t.zeros(2).set_(t.arange(6.), 1, (2, 2))
+t.zeros(2).set_(t.zeros(2, dtype=t.int64))
+t.zeros(2).set_(t.arange(6.).untyped_storage(), -1, (2,), (1,))
+t.zeros(2).set_(t.arange(6.).untyped_storage(), 0, (2, 2), (1,))
+t.zeros(2, requires_grad=True).set_(t.zeros(2))
+t.zeros(2).set_(3)
+t.UntypedStorage([1, 2, 3])
+t.UntypedStorage()
+t.UntypedStorage([1, 2, 3])[1:].tolist()
+t.UntypedStorage(2).fill_(7).tolist(), len(t.UntypedStorage(4).clone())
+t.arange(6).untyped_storage().nbytes(), t.arange(6)[2:].untyped_storage().size()
+t.is_storage(t.zeros(1)), t.is_storage(t.UntypedStorage(1))
+"""
 
-@pytest.mark.parametrize("source", expressions(VIEWS + INDEXING + CREATION + OUT))
+OLDER_ORDERS = """
+t.add(t.tensor(True), t.tensor(True), True)
+t.add(t.tensor(1.), 2, t.tensor(3.))
+t.add(t.ones(2), t.ones(2), t.ones(2))
+t.ones(2).add_(-0.5, t.ones(2))
+t.ones(2, dtype=t.int64).add_(-0.5, t.ones(2))
+t.tensor(1.).sub_(2, t.tensor(3.))
+t.addcmul(t.ones(2), 2, t.ones(2), t.ones(2))
+t.ones(2).addcdiv_(-2, t.ones(2), t.ones(2))
+t.ones(2).addcdiv_(t.ones(2), t.ones(2), t.ones(2))
+"""
+
+
+@pytest.mark.parametrize("source", expressions(VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS))
 def test_matches_pytorch(source: str) -> None:
     check(source)
 
@@ -111,3 +143,22 @@ def test_half_precision_by_default_has_no_need_of_complex_numbers() -> None:
             assert t.tensor([True, 1]).dtype is t.int64
         finally:
             t.set_default_dtype(t.float32)
+
+
+def test_a_tensor_put_on_other_memory_shares_it_and_counts_for_itself() -> None:
+    for t in (torch, pellucid):
+        x, y = t.arange(3.0), t.zeros(2)
+        y.set_(x)
+        y.add_(1)
+        assert x.tolist() == [1.0, 2.0, 3.0]
+        assert (x._version, y._version) == (0, 2)
+        assert y.is_set_to(x)
+
+
+def test_a_saved_tensor_that_was_put_on_other_memory_is_noticed() -> None:
+    for t in (torch, pellucid):
+        weight, x = t.ones(3, requires_grad=True), t.arange(3.0)
+        y = weight * x
+        x.set_(t.zeros(3))
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
