@@ -113,6 +113,8 @@ def _launch(
 ) -> Plan:
     params = array("q", made.params)
     flags = (native.IN_PLACE if in_place else 0) | (native.RELEASE_GIL if prod(sizes) > RELEASE_CELLS else 0)
+    if isinstance(made.nest.formula, Formula) and made.grain < 2 * made.cells <= 2 * made.grain and made.cells > 1:
+        flags |= native.DIVISIBLE
     spec = native.pack_spec(
         kernel_address(made.nest),
         params.buffer_info()[0],

@@ -4,7 +4,8 @@
 ;     (spec, params, record, fail, layout of output 0, layout of output 1, ...)
 ; where spec is a bytes object of i64: 0 kernel | 1 params | 2 n | 3 grain | 4 flags | 5 n_out | 6 n_in |
 ;     bytes of each output | kind of each input: 0 tensor, 1 scalar as float64, 2 scalar as int64.
-; flags: 1 release the interpreter's lock while the kernel runs; 2 the outputs are the first n_out arguments.
+; flags: 1 release the interpreter's lock while the kernel runs; 2 the outputs are the first n_out arguments;
+; 4 the range may be cut anywhere, and is long enough to be shared with workers that are awake.
 ; n_out + n_in <= 64, checked where the builtin is made.
 
 ; ---------------------------------------------------------------- arguments -> operands
@@ -134,7 +135,17 @@ entry:
   %grain_at = getelementptr i64, ptr %spec, i64 3
   %grain = load i64, ptr %grain_at
   %here = icmp sle i64 %n, %grain
-  br i1 %here, label %inline, label %parallel
+  br i1 %here, label %short, label %parallel
+short:
+  %flags_at = getelementptr i64, ptr %spec, i64 4
+  %flags = load i64, ptr %flags_at
+  %divisible_bit = and i64 %flags, 4
+  %divisible = icmp ne i64 %divisible_bit, 0
+  br i1 %divisible, label %middling, label %inline, !prof !1
+middling:
+  %share = load ptr, ptr @share_if_awake
+  %shared = call i64 %share(ptr %kernel, ptr %operands, ptr %params, i64 %n, i64 %grain)
+  ret i64 %shared
 inline:
   %status = call i64 %kernel(ptr %operands, ptr %params, i64 0, i64 %n)
   ret i64 %status

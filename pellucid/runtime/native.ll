@@ -56,6 +56,7 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)
 @defaults      = global [16 x %Default] zeroinitializer
 @grad_key      = global ptr null  ; under which a thread's dict holds whether its calls are recorded
 @parallel_for  = global ptr null  ; i64 (kernel, operands, params, n, grain)
+@share_if_awake = global ptr null ; the same, for a range of no more than the grain
 @redzone       = global i64 0     ; 128 while new blocks get red zones, or 0
 @out_of_memory = global ptr null  ; callable(bytes), raises
 @on_damage     = global ptr null  ; callable(address, bytes, offset of the first overwritten byte)

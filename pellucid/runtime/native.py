@@ -32,6 +32,7 @@ from pellucid.runtime import jit, threads
 
 RELEASE_GIL = 1  # flags of a plan's spec
 IN_PLACE = 2
+DIVISIBLE = 4
 MAX_OPERANDS = 64
 GRAD_KEY = "pellucid.grad_enabled"  # in the dict of each thread
 TENSOR, FLOAT, INT = 0, 1, 2  # kinds of a plan's inputs
@@ -332,7 +333,7 @@ def make_launch(
         raise ValueError(f"make_launch: the spec of {n_out} outputs and {n_in} inputs has the words {rest}")
     if n_out + n_in > MAX_OPERANDS:
         raise ValueError(f"make_launch: {n_out + n_in} operands; a kernel takes at most {MAX_OPERANDS}")
-    if not kernel or n < 0 or flags & ~(RELEASE_GIL | IN_PLACE):
+    if not kernel or n < 0 or flags & ~(RELEASE_GIL | IN_PLACE | DIVISIBLE):
         raise ValueError(f"make_launch: kernel {kernel:#x}, range {n}, flags {flags}")
     if flags & IN_PLACE and not n_out:
         raise ValueError("make_launch: an in-place plan has an output")
@@ -343,6 +344,8 @@ def make_launch(
     _require_tensor_type("make_launch")
     if n > grain and not variable("parallel_for").value:
         variable("parallel_for").value = threads.parallel_for_address()
+    if flags & DIVISIBLE and not variable("share_if_awake").value:
+        variable("share_if_awake").value = threads.share_if_awake_address()
     plan: Callable[..., Any] = _builtin(
         symbols()["method_launch"], (bytes(spec), params, record, fail, *layouts)
     )

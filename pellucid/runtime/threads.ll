@@ -37,6 +37,9 @@
 @cpus = internal global [16 x i64] zeroinitializer ; a cpu_set_t: what the process may use
 @avoided = internal global i32 -1                  ; the CPU that the workers may not use now
 
+@last_middling = internal global [8 x i64] zeroinitializer, align 64 ; when the last middling range came, in ns
+@stream = internal global i64 0                                       ; how many came close to each other
+
 ; OpenBLAS hands its jobs over one call at a time: it numbers its buffers by the thread numbers that we give.
 @blas_turn = internal global [8 x i64] zeroinitializer, align 64 ; a pthread_mutex_t; zeros are its initial state
 
@@ -51,6 +54,7 @@ declare i32 @pthread_mutex_lock(ptr)
 declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @usleep(i32)
+declare i32 @clock_gettime(i32, ptr)
 declare i32 @sched_getcpu()
 declare i32 @pthread_setaffinity_np(i64, i64, ptr)
 declare i64 @llvm.smin.i64(i64, i64)
@@ -360,6 +364,75 @@ together:
   %slots = call i64 @llvm.smin.i64(i64 %usable, i64 %others)
   %r1 = call i64 @share(ptr %kernel, ptr %operands, ptr %params, i64 %n, i64 %grain, i64 %slots)
   ret i64 %r1
+}
+
+; ---- middling ranges --------------------------------------------------------------------------------------
+
+; Whether middling ranges have come in such a stream that workers are worth waking: 16 of them, each within
+; 20 us, which is as long as a worker spins. Two callers may count each other's; nothing depends on it.
+define internal i1 @streaming() {
+  %time = alloca [2 x i64], align 8
+  %r = call i32 @clock_gettime(i32 1, ptr %time) ; CLOCK_MONOTONIC
+  %seconds = load i64, ptr %time
+  %part.at = getelementptr i64, ptr %time, i64 1
+  %part = load i64, ptr %part.at
+  %whole = mul i64 %seconds, 1000000000
+  %now = add i64 %whole, %part
+  %before = load atomic i64, ptr @last_middling monotonic, align 8
+  store atomic i64 %now, ptr @last_middling monotonic, align 8
+  %gap = sub i64 %now, %before
+  %close = icmp ult i64 %gap, 20000
+  %length = load atomic i64, ptr @stream monotonic, align 8
+  %longer = add i64 %length, 1
+  %count = select i1 %close, i64 %longer, i64 0
+  store atomic i64 %count, ptr @stream monotonic, align 8
+  %long = icmp uge i64 %count, 16
+  ret i1 %long
+}
+
+; kernel(operands, params, begin, end) over [0, n), which is no longer than the grain.
+define i64 @share_if_awake(ptr %kernel, ptr %operands, ptr %params, i64 %n, i64 %grain) {
+entry:
+  %threads = load atomic i64, ptr @threads monotonic, align 8
+  %alone.anyway = icmp sle i64 %threads, 1
+  br i1 %alone.anyway, label %alone, label %look
+look:
+  %others = sub i64 %threads, 1
+  %have = load atomic i64, ptr @workers monotonic, align 8
+  %hired = icmp sge i64 %have, %others
+  %asleep = load atomic i32, ptr @sleepers seq_cst, align 4
+  %none = icmp eq i32 %asleep, 0
+  %awake = and i1 %hired, %none
+  br i1 %awake, label %together, label %ask
+ask:
+  %busy = call i1 @streaming()
+  br i1 %busy, label %together, label %alone
+together:
+  %usable = call i64 @acquire()
+  %nobody = icmp eq i64 %usable, 0
+  br i1 %nobody, label %alone, label %cut
+cut:
+  ; A chunk is an eighth of the grain or more: below that, handing it over costs more than it brings.
+  %eighth = lshr i64 %grain, 3
+  %least = call i64 @llvm.smax.i64(i64 %eighth, i64 1)
+  %parts = add i64 %usable, 1
+  %parts.less = sub i64 %parts, 1
+  %padded = add i64 %n, %parts.less
+  %even = sdiv i64 %padded, %parts
+  %chunk = call i64 @llvm.smax.i64(i64 %even, i64 %least)
+  ; Long ranges count cells: chunks of whole lines of memory.
+  %cells = icmp sgt i64 %chunk, 512
+  %up = add i64 %chunk, 63
+  %lines = and i64 %up, -64
+  %length = select i1 %cells, i64 %lines, i64 %chunk
+  %n.less = sub i64 %n, 1
+  %more = sdiv i64 %n.less, %length
+  %slots = call i64 @llvm.smin.i64(i64 %usable, i64 %more)
+  %r1 = call i64 @share(ptr %kernel, ptr %operands, ptr %params, i64 %n, i64 %length, i64 %slots)
+  ret i64 %r1
+alone:
+  %r0 = call i64 %kernel(ptr %operands, ptr %params, i64 0, i64 %n)
+  ret i64 %r0
 }
 
 ; ---- OpenBLAS ---------------------------------------------------------------------------------------------

@@ -11,6 +11,10 @@ A call that finds the pool at work (from inside a chunk, or from another Python 
 order on its own thread, so nothing ever waits for the pool. The code is in threads.ll; workers are threads
 of the operating system that never touch the interpreter. They start with the first range that has several
 chunks, spin for some 20 to 50 us after each job, and then sleep in the kernel.
+
+A middling range, of some microseconds, is not worth a wake-up. `share_if_awake` cuts it into as many chunks as
+there are threads if all workers spin; otherwise its caller works alone, until such ranges follow each other so
+closely that awake workers would be busy.
 """
 
 from __future__ import annotations
@@ -80,6 +84,11 @@ def set_num_threads(n: int) -> None:
 def parallel_for_address() -> int:
     """Address of the native `parallel_for`."""
     return _library()["parallel_for"]
+
+
+def share_if_awake_address() -> int:
+    """Address of the native `share_if_awake`: `parallel_for` for a range that is not worth waking a worker."""
+    return _library()["share_if_awake"]
 
 
 def blas_callback_address() -> int:

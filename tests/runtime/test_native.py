@@ -349,7 +349,7 @@ def test_make_launch_refuses_what_is_not_a_plan() -> None:
         (good[:-1], ["a"], "64-bit words"),
         (good, [], "0 layouts for 1 outputs"),
         (native.pack_spec(0, 0, 1, 1, 0, [8], [0]), ["a"], "kernel 0x0"),
-        (native.pack_spec(address, 0, 1, 1, 4, [8], [0]), ["a"], "flags 4"),
+        (native.pack_spec(address, 0, 1, 1, 8, [8], [0]), ["a"], "flags 8"),
         (native.pack_spec(address, 0, 1, 1, 0, [8], [3]), ["a"], r"words \[8, 3\]"),
         (native.pack_spec(address, 0, 1, 1, 2, [], [0]), [], "in-place"),
         (native.pack_spec(address, 0, 1, 1, 0, [8] * 5, [0] * 60), ["a"] * 5, "65 operands"),

@@ -75,6 +75,22 @@ def three_threads() -> Iterator[None]:
     threads.set_num_threads(before)
 
 
+def test_middling_ranges_alone_in_a_stream_and_among_long_ones() -> None:
+    """Each index once, whoever is awake; what a chunk returns arrives."""
+    share, kernel = ParallelFor(threads.share_if_awake_address()), count_kernel()
+    for n, grain in ((1, 1), (2, 3), (5, 5), (700, 800), (3000, 3000)):
+        seen, times = np.zeros(n, np.int64), 0
+        for pause in (0.0, 0.001):
+            for k in range(60):
+                if k % 20 == 19:
+                    others = np.zeros(1000, np.int64)
+                    parallel_for(kernel, 1000, 10, others.ctypes.data)
+                assert share(kernel, seen.ctypes.data, None, n, grain) & 1
+                times += 1
+                time.sleep(pause if k % 10 == 0 else 0)
+        assert (seen == times).all()
+
+
 @pytest.mark.parametrize("n", [0, 1, 5, 64, 1000, 4099])
 @pytest.mark.parametrize("grain", [-1, 1, 7, 64, 5000])
 def test_every_index_once(n: int, grain: int) -> None:
