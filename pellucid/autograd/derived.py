@@ -61,9 +61,9 @@ def _scatter_plan(
     return plan
 
 
-def grad_fn_name(formula_name: str) -> str:
-    """``index_select`` -> ``IndexSelectBackward0``, ``log1p`` -> ``Log1PBackward0``."""
-    return re.sub(r"(?:^|_|(?<=\d))([a-z])|_", lambda m: (m[1] or "").upper(), formula_name) + "Backward0"
+def grad_fn_name(formula_name: str, form: int = 0) -> str:
+    """``index_select`` -> ``IndexSelectBackward0``, ``log1p`` -> ``Log1PBackward0``; ``form`` is the number at the end."""
+    return re.sub(r"(?:^|_|(?<=\d))([a-z])|_", lambda m: (m[1] or "").upper(), formula_name) + f"Backward{form}"
 
 
 Pull = Callable[[Any, tuple[Any, ...]], Any]  # (gradient of the result, what was saved) -> gradient of an operand

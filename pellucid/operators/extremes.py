@@ -91,7 +91,8 @@ def _value_plan(name: str, op: str, x: Layout, dim: Dims, keepdim: bool) -> Plan
         fold = Fold(folding(op, inner), (walk.element(x.dtype).cast(inner),), 0)
         return Formula(name, walk.rank, (Output(fold.states[0].cast(x.dtype), False, walk.axes),), walk.row, (fold,))
 
-    rule = WrittenRule(name, (1, 0), partial(share, dims, keepdim))
+    form = int(name in ("max", "min"))  # their form 0 is the one along a dimension
+    rule = WrittenRule(name, (1, 0), partial(share, dims, keepdim), form=form)
     return fold_plan(formula_of, x, dims, keepdim, rule=rule)
 
 

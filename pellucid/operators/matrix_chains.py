@@ -1,4 +1,4 @@
-"""Products of many matrices: chain_matmul, matrix_power."""
+"""Products of many matrices: chain_matmul, multi_dot, matrix_power."""
 
 from __future__ import annotations
 
@@ -34,6 +34,34 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Any:
             )
     cuts = _cheapest_cuts([*[x.shape[0] for x in matrices], matrices[-1].shape[1]])
     return deliver(_chain(matrices, cuts, 0, len(matrices)), out, "chain_matmul")
+
+
+def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Any:
+    """The product of two or more matrices, in the order of multiplication that takes the fewest operations.
+
+    The first may be a vector (a row), and the last (a column).
+
+    Raises:
+        RuntimeError: fewer than two, one in between that is not 2-D, unfit shapes.
+    """
+    given: list[Any] = list(tensors)
+    if len(given) < 2:
+        raise RuntimeError(f"linalg.multi_dot(): expected at least 2 tensors but got {len(given)}")
+    require_tensors("linalg.multi_dot", **{f"tensors[{k}]": x for k, x in enumerate(given)})
+    matrices = [*given]
+    matrices[0] = given[0].unsqueeze(0) if given[0].dim() == 1 else given[0]
+    matrices[-1] = given[-1].unsqueeze(1) if given[-1].dim() == 1 else given[-1]
+    for k, x in enumerate(matrices):
+        if x.dim() != 2:
+            raise RuntimeError(
+                f"linalg.multi_dot(): tensor {k} must be 2D{'' if 0 < k < len(given) - 1 else ' or 1D'} but got "
+                f"{x.dim()}D: {shape_text(x.shape)}"
+            )
+    cuts = _cheapest_cuts([*[x.shape[0] for x in matrices], matrices[-1].shape[1]])
+    product = _chain(tuple(matrices), cuts, 0, len(matrices))
+    if given[-1].dim() == 1:
+        product = product.squeeze(1)
+    return deliver(product.squeeze(0) if given[0].dim() == 1 else product, out, "linalg.multi_dot")
 
 
 def _cheapest_cuts(sizes: list[int]) -> dict[tuple[int, int], int]:

@@ -58,7 +58,8 @@ def _picked_plan(name: str, x: Layout, dim: int, keepdim: bool) -> Plan:
     else:
         shape = tuple(n for k, n in enumerate(x.shape) if k not in dims)
     results = [dense(shape, x.dtype), dense(shape, int64)]
-    rule = WrittenRule(name, (1,), partial(to_index, x, d, keepdim), results=2)
+    form = int(name in ("median", "nanmedian"))  # their form 0 is the one of all cells
+    rule = WrittenRule(name, (1,), partial(to_index, x, d, keepdim), results=2, form=form)
     record = recorder(rule, results, (x,)) if is_inexact(x.dtype) else None
 
     def plan(t: Any, pick: Pick) -> Any:

@@ -55,7 +55,7 @@ def cells_of(x: Layout, dims: tuple[int, ...]) -> int:
     return n
 
 
-def spread_rule(name: str, x: Layout, dims: tuple[int, ...], keepdim: bool, cells: int | None = None) -> WrittenRule:
+def spread_rule(name: str, x: Layout, dims: tuple[int, ...], keepdim: bool, form: int, cells: int | None = None) -> WrittenRule:
     """The derivative of a sum: every cell gets the gradient of its total, as a view (divided by ``cells``)."""
 
     def gradient(grad: Any) -> Any:
@@ -65,7 +65,7 @@ def spread_rule(name: str, x: Layout, dims: tuple[int, ...], keepdim: bool, cell
             grad = grad.to(x.dtype)
         return with_dims(grad, dims, keepdim, x.ndim).expand(x.shape)
 
-    return WrittenRule(name, (), gradient)
+    return WrittenRule(name, (), gradient, form=form)
 
 
 # -- sums and means ---------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def _sum_plan(x: Layout, dim: Dims, keepdim: bool, dtype: DType | None) -> Plan:
         element = walk.element(x.dtype).cast(result).cast(accumulator(result))
         return fold_formula("sum", "sum", walk, element, lambda total: total.cast(result))
 
-    return fold_plan(formula_of, x, dims, keepdim, rule=spread_rule("sum", x, dims, keepdim))
+    return fold_plan(formula_of, x, dims, keepdim, rule=spread_rule("sum", x, dims, keepdim, int(dim is not None)))
 
 
 _sums = PlanTable(_sum_plan)
@@ -130,7 +130,7 @@ def _mean_plan(x: Layout, dim: Dims, keepdim: bool, dtype: DType | None) -> Plan
         finish: Change = lambda total: (total / given("n").cast(total.dtype)).cast(result)  # noqa: E731
         return fold_formula("mean", "sum", walk, element, finish)
 
-    rule = spread_rule("mean", x, dims, keepdim, max(cells, 1))
+    rule = spread_rule("mean", x, dims, keepdim, int(dim is not None), max(cells, 1))
     return fold_plan(formula_of, x, dims, keepdim, rule=rule, given={"n": cells})
 
 
@@ -217,7 +217,7 @@ def _prod_plan(x: Layout, dim: int | None, keepdim: bool, dtype: DType | None) -
         element = walk.element(x.dtype).cast(result).cast(accumulator(result))
         return fold_formula("prod", "prod", walk, element, lambda total: total.cast(result))
 
-    rule = WrittenRule("prod", (1, 0), partial(_prod_gradient, x, dims, keepdim))
+    rule = WrittenRule("prod", (1, 0), partial(_prod_gradient, x, dims, keepdim), form=int(dim is not None))
     return fold_plan(formula_of, x, dims, keepdim, rule=rule)
 
 

@@ -199,12 +199,13 @@ class WrittenRule:
     differentiable operators, so that it can be differentiated again; None is a gradient of zeros.
 
     ``kept`` are the numbers of what is saved: 0 is the (only differentiable) result, ``results`` and up the operands.
+    ``form`` is the number at the end of its name: PyTorch counts the forms of an operator (all cells, some dimensions).
     """
 
     def __init__(
-        self, name: str, kept: tuple[int, ...], gradient: Callable[..., Any], *, results: int = 1
+        self, name: str, kept: tuple[int, ...], gradient: Callable[..., Any], *, results: int = 1, form: int = 0
     ) -> None:
-        self.name = grad_fn_name(name)
+        self.name = grad_fn_name(name, form)
         self.kept, self.gradient, self.results = kept, gradient, results
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
