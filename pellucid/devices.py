@@ -86,7 +86,7 @@ def _parse(text: str) -> device:
     if match is None:
         raise RuntimeError(
             f"Invalid device string: '{text}'; write a device type and perhaps an index, "
-            "as in 'cpu' or 'cuda:0'"
+            "as in 'cpu' or 'cuda:0' (dtypes are objects, not text: torch.float32)"
         )
     kind, digits = match.groups()
     if kind not in _TYPES:

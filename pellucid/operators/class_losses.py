@@ -43,23 +43,16 @@ class ClassLoss:
 
     def check(self) -> None:
         x, target = self.x, self.target
-        fits = target.ndim <= 1 if x.ndim == 1 else target.ndim == x.ndim - 1
-        if x.ndim < 1 or not fits:
-            raise ValueError(
-                f"nll_loss(): Expected input with classes in dimension 1 and a target with one dimension less; got "
-                f"input {shape_text(x.shape)}, target {shape_text(target.shape)}"
-            )
-        wanted = tuple(n for k, n in enumerate(x.shape) if k != self.d)
-        if x.ndim > 1 and tuple(target.shape) != wanted:
-            if target.shape[0] != x.shape[0]:
+        if x.ndim < 1:
+            raise ValueError("nll_loss(): Expected 1 or more dimensions (got 0): the input holds a number per class")
+        if x.ndim == 1:
+            if target.ndim and tuple(target.shape) != (1,):
                 raise ValueError(
-                    f"nll_loss(): Expected input batch_size ({x.shape[0]}) to match target batch_size "
-                    f"({target.shape[0]})."
+                    f"nll_loss(): For 1D input, 1D target must have size 1, but got target {shape_text(target.shape)}: a "
+                    "vector of classes is one sample"
                 )
-            raise RuntimeError(
-                f"nll_loss(): size mismatch (got input: {shape_text(x.shape)}, target: {shape_text(target.shape)}): "
-                f"the target must have shape {shape_text(wanted)}"
-            )
+        elif tuple(target.shape) != tuple(n for k, n in enumerate(x.shape) if k != self.d):
+            self._refuse_shapes()
         if target.dtype not in (int64, uint8):
             raise RuntimeError(
                 f"nll_loss(): expected scalar type Long or Byte but found {target.dtype.scalar_name}; use target.long()"
@@ -69,6 +62,21 @@ class ClassLoss:
                 f"nll_loss(): weight tensor should be defined either for all or no classes: {x.shape[self.d]} classes, "
                 f"weight {shape_text(self.weight.shape)}"
             )
+
+    def _refuse_shapes(self) -> None:
+        x, target = self.x, self.target
+        batch = target.shape[0] if target.ndim else 0
+        if batch != x.shape[0]:
+            raise ValueError(
+                f"nll_loss(): Expected input batch_size ({x.shape[0]}) to match target batch_size ({batch}): input "
+                f"{shape_text(x.shape)}, target {shape_text(target.shape)}"
+            )
+        wanted = tuple(n for k, n in enumerate(x.shape) if k != self.d)
+        raise RuntimeError(
+            f"nll_loss(): size mismatch (got input: {shape_text(x.shape)}, target: {shape_text(target.shape)}): the "
+            f"target must have shape {shape_text(wanted)}, one class per cell"
+            + ("; squeeze() drops dimensions of size 1" if 1 in target.shape[1:] else "")
+        )
 
     def cells(self) -> tuple[Expr, Expr]:
         """The loss and the weight at the cell of the target whose coordinates are the axes."""

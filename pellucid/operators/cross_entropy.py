@@ -145,6 +145,8 @@ def cross_entropy(
     reduction = wanted_reduction("cross_entropy", size_average, reduce, reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"cross_entropy(): label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if not input.ndim:
+        raise RuntimeError("cross_entropy(): the input holds a number per class, but it has no dimension")
     if input.layout.shape == target.layout.shape:
         logs = log_softmax(input, 0 if input.ndim == 1 else 1)
         return _of_probabilities(logs, target, weight, reduction, label_smoothing)

@@ -260,7 +260,7 @@ def binary_cross_entropy(
 
     Raises:
         ValueError: input and target have different shapes.
-        RuntimeError: a cell of the input lies outside [0, 1].
+        RuntimeError: a cell of the input lies outside [0, 1]; a target of another dtype.
     """
     reduction = wanted_reduction("binary_cross_entropy", size_average, reduce, reduction)
     x: Any = input
@@ -268,6 +268,11 @@ def binary_cross_entropy(
         raise ValueError(
             f"binary_cross_entropy(): Using a target size ({target.shape}) that is different to the input size "
             f"({x.shape}) is deprecated. Please ensure they have the same size."
+        )
+    if target.dtype is not input.dtype:
+        raise RuntimeError(
+            f"binary_cross_entropy(): Found dtype {target.dtype.scalar_name} but expected {x.dtype.scalar_name}: the "
+            f"target holds probabilities; use target.to({x.dtype!r})"
         )
     if not bool(((x.detach() >= 0) & (x.detach() <= 1)).all()):
         raise RuntimeError("all elements of input should be between 0 and 1: apply sigmoid, or use the loss of logits")
@@ -284,12 +289,18 @@ def binary_cross_entropy_with_logits(
 
     Raises:
         ValueError: input and target have different shapes.
+        RuntimeError: the target holds integers.
     """
     reduction = wanted_reduction("binary_cross_entropy_with_logits", size_average, reduce, reduction)
     if input.layout.shape != target.layout.shape:
         raise ValueError(
             f"binary_cross_entropy_with_logits(): Target size ({target.shape}) must be the same as input size "
             f"({input.shape})"
+        )
+    if is_inexact(input.dtype) and not is_inexact(target.dtype):
+        raise RuntimeError(
+            f"binary_cross_entropy_with_logits(): result type {input.dtype.scalar_name} can't be cast to the desired output "
+            f"type {target.dtype.scalar_name}: the target holds probabilities; use target.to({input.dtype!r})"
         )
     operands = (input, target) if pos_weight is None else (input, target, pos_weight)
     loss = _bce_logits if pos_weight is None else _bce_logits_weighted
@@ -305,7 +316,14 @@ def kl_div(
     """``target (log target - input)``, input being a logarithm (and the target too with ``log_target``).
 
     ``reduction="batchmean"`` divides the sum by the first size, which is the divergence as defined.
+
+    Raises:
+        RuntimeError: integers.
     """
+    if not (is_inexact(input.dtype) and is_inexact(target.dtype)):
+        raise RuntimeError(
+            f"kl_div(): Integral inputs not supported: got {input.dtype!r} and {target.dtype!r}; use .float()"
+        )
     loss = _kl_log if log_target else _kl
     if reduction == "batchmean":
         total: Any = loss("sum", (), input, target)

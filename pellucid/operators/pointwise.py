@@ -118,9 +118,14 @@ class Pointwise:
         if found.kind not in self.takes:
             raise NotImplementedError(
                 f"\"{self.kernel}\" not implemented for '{found.scalar_name}': {self.name}() takes "
-                f"{kinds_text(self.takes)} tensors; got {found!r}. Convert the operands first, for example by .float()"
+                f"{kinds_text(self.takes)} tensors; got {found!r}. {self._remedy()}"
             )
         return found
+
+    def _remedy(self) -> str:
+        if "f" in self.takes:
+            return "Convert the operands first, for example by .float()."
+        return "Convert the operands first, for example by .long(), or compare them: tests give booleans."
 
     def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
         """The operands' cells in the dtype to compute with. ``rounded``: after rounding to ``inner`` itself, so that

@@ -74,3 +74,35 @@ def test_refused_alike(k: int) -> None:
         MISTAKES[k](reference, lambda x: x)
     with pytest.raises(theirs.type):
         MISTAKES[k](ours, to_pellucid)
+
+
+SHAPES = [
+    ((4, 3), (4, 1)),
+    ((4, 3), ()),
+    ((4, 3), (5,)),
+    ((4, 3, 2), (4,)),
+    ((4, 3, 2), (4, 2, 1)),
+    ((4, 3, 2), (4, 5)),
+    ((4, 3, 2, 2), (4, 2)),
+    ((3,), (2,)),
+    ((), ()),
+]
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+@pytest.mark.parametrize("name", ["nll_loss", "cross_entropy"])
+def test_classes_of_the_wrong_shape(name: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    x, target = torch.rand(shapes[0]), torch.zeros(shapes[1], dtype=torch.long)
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        getattr(reference, name)(x, target)
+    with pytest.raises(theirs.type):
+        getattr(ours, name)(to_pellucid(x), to_pellucid(target))
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"])
+def test_targets_of_integers(name: str) -> None:
+    x, target = torch.rand(3), torch.ones(3, dtype=torch.long)
+    with pytest.raises(RuntimeError):
+        getattr(reference, name)(x, target, reduction="sum")
+    with pytest.raises(RuntimeError, match="use"):
+        getattr(ours, name)(to_pellucid(x), to_pellucid(target), reduction="sum")
