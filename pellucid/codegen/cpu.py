@@ -43,6 +43,8 @@ class CpuKernel(KernelPlace):
         width = max(vector_bytes // widest, 4)
         if self._scans_scattered():
             return 1, unroll
+        if self.nest.short:
+            unroll = 1
         return min(width, TILE) if self.nest.tile >= 0 else width, unroll
 
     def _varying_slots(self) -> list[Slot]:

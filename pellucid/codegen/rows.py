@@ -69,7 +69,7 @@ class RowLoops:
         k, w = self.k, self.w
         axes = self.k.row_axes()
         totals = [Accumulator(k, stage.reducer, k.width) for _ in range(k.unroll)]
-        blocked = stage.reducer.blocked
+        blocked = stage.reducer.blocked and not k.nest.short
         parts = [Accumulator(k, stage.reducer, k.width) for _ in range(k.unroll)] if blocked else totals
         with k.row_loops(axes[:-1]):
             outer = self.inner(row)

@@ -41,7 +41,8 @@ class Nest:
     ``tile`` is a loop along which some operands are contiguous while the results are along the lane (a transpose):
     squares of both loops are read and turned in registers. ``part`` is the loop of a scatter that is split over
     threads; OWNERS: each part visits all cells and writes those whose first computed coordinate it owns. -1 if there
-    is none. ``columns``: the lanes of a fold run along so many columns that they are read row by row.
+    is none. ``columns``: the lanes of a fold run along so many columns that they are read row by row. ``short``: the
+    rows are a few vectors long, so that several accumulators would not pay.
     """
 
     formula: Formula | Scatter
@@ -55,6 +56,7 @@ class Nest:
     tile: int = -1
     part: int = -1
     columns: bool = False
+    short: bool = False
 
     @property
     def horizontal(self) -> bool:
@@ -63,7 +65,7 @@ class Nest:
 
     def key(self) -> str:
         """Text that tells any two different nests apart."""
-        flags = f"{int(self.nontemporal)}{int(self.split)}{int(self.columns)}"
+        flags = f"{int(self.nontemporal)}{int(self.split)}{int(self.columns)}{int(self.short)}"
         parts = [f"{self.outer}/{self.row}/{self.lane}/{flags}/{self.tile}/{self.part}"]
         parts += [f"{s.operand}:{s.dtype.name}:{s.pattern}" for s in self.slots]
         return "|".join([*parts, serialise(self.formula), repr(self.params)])
@@ -346,7 +348,8 @@ class _Order:
         at = -1 if tile is None else lane - 1
         part = self._shared_loop(loops, sizes) if isinstance(formula, Scatter) else -1
         columns = row == 1 and self._reads_by_rows(slots, loops, lane)
-        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at, part, columns)
+        short = self.along_row and not split and sizes[lane] <= SHORT_ROW
+        nest = Nest(formula, outer, row, lane, tuple(slots), tuple(names), stream, bool(split), at, part, columns, short)
         return Schedule(nest, tuple(names.values()), *_work(nest, sizes, self.writes[0].owned))
 
     def _reads_by_rows(self, slots: list[Slot], loops: list[int], lane: int) -> bool:
@@ -467,6 +470,7 @@ OWNERS = -2
 MOST_OWNERS = 16
 GRAIN = 1 << 15  # cells that make a part worth handing to a thread
 FEW_PARTS = 4  # more parts than this are wanted of a scatter's loop only if they are long
+SHORT_ROW = 64  # cells
 LARGE_COLUMNS = 1 << 18  # bytes: more than a part of the second-level cache
 LEAST_LANES = 16  # two lines of memory: shorter parts of a row are not worth reading it twice
 
