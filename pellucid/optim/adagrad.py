@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.formula.expr import Expr, unary
 from pellucid.operators.creation import full_like
 from pellucid.optim.fused import Update, count
-from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
+from pellucid.optim.optimizer import Optimizer, check_options, live, new_step, refuse_differentiable
 
 
 def _rule(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
@@ -56,17 +56,14 @@ class Adagrad(Optimizer):
         )  # fmt: skip
         for group in self.param_groups:
             for p in group["params"]:
-                self.state[p] = {"step": new_step(), "sum": full_like(p, group["initial_accumulator_value"])}
+                first = group["initial_accumulator_value"]
+                start = complex(first, first) if p.layout.dtype.is_complex else first
+                self.state[p] = {"step": new_step(), "sum": full_like(p, start)}
 
     def update_group(self, group: dict[str, Any]) -> None:
         decay, lr, slower = float(group["weight_decay"]), float(group["lr"]), float(group["lr_decay"])
-        for p in group["params"]:
-            gradient = p.gradient
-            if gradient is None:
-                continue
+        for p, gradient in live(group):
             state = self.state[p]
             count(state["step"])
             step = -(lr / (1.0 + (state["step"].item() - 1.0) * slower))
-            if group["maximize"]:
-                gradient = -gradient
             _UPDATE(p, state["sum"], gradient, numbers=(decay, step, group["eps"]))

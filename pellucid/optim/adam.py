@@ -9,10 +9,10 @@ from typing import Any
 from pellucid.formula.expr import Expr, fma, maximum, unary
 from pellucid.operators.creation import zeros_like
 from pellucid.optim.fused import Update, count
-from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
+from pellucid.optim.optimizer import Optimizer, check_betas, check_options, new_step, refuse_differentiable
 
 
-def _moments(g: Expr, m: Expr, v: Expr, n: Sequence[Expr]) -> tuple[Expr, Expr]:
+def moments(g: Expr, m: Expr, v: Expr, n: Sequence[Expr]) -> tuple[Expr, Expr]:
     """Running means of the gradient and of its square: n = (1 - beta1, beta2, 1 - beta2)."""
     return fma(n[0], g - m, m), v * n[1] + n[2] * g * g
 
@@ -20,14 +20,14 @@ def _moments(g: Expr, m: Expr, v: Expr, n: Sequence[Expr]) -> tuple[Expr, Expr]:
 def _adamw(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
     p, m, v, g = t
     keep, *betas, root, eps, step = n
-    m, v = _moments(g, m, v, betas)
+    m, v = moments(g, m, v, betas)
     return [p * keep + step * m / (unary("sqrt", v) / root + eps), m, v]
 
 
 def _adam(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
     p, m, v, g = t
     decay, *betas, root, eps, step = n
-    m, v = _moments(g + p * decay, m, v, betas)
+    m, v = moments(g + p * decay, m, v, betas)
     return [p + step * m / (unary("sqrt", v) / root + eps), m, v]
 
 
@@ -38,7 +38,7 @@ def _with_largest(rule: Callable[[Sequence[Expr], Sequence[Expr]], list[Expr]]) 
         p, m, v, largest, g = t
         first, *betas, root, eps, step = n
         decoupled = rule is _adamw
-        m, v = _moments(g if decoupled else g + p * first, m, v, betas)
+        m, v = moments(g if decoupled else g + p * first, m, v, betas)
         largest = maximum(largest, v)
         kept = p * first if decoupled else p
         return [kept + step * m / (unary("sqrt", largest) / root + eps), m, v, largest]
@@ -80,9 +80,7 @@ class Adam(Optimizer):
     ) -> None:
         refuse_differentiable(type(self).__name__, differentiable)
         check_options({"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay})
-        for i, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+        check_betas(betas)
         super().__init__(
             params,
             {

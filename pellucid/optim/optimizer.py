@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import wraps
 from itertools import chain
@@ -17,6 +17,17 @@ from pellucid.operators.creation import zeros
 from pellucid.tensor import Tensor
 
 Hook = Callable[..., Any]
+_of_all: dict[str, OrderedDict[int, Hook]] = {"before": OrderedDict(), "after": OrderedDict()}
+
+
+def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
+    """``hook(optimizer, args, kwargs)`` before each step of every optimiser; it may return other arguments."""
+    return _add(_of_all["before"], hook)
+
+
+def register_optimizer_step_post_hook(hook: Hook) -> RemovableHandle:
+    """``hook(optimizer, args, kwargs)`` after each step of every optimiser."""
+    return _add(_of_all["after"], hook)
 
 
 def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,7 +36,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(step)
     def run(*args: Any, **named: Any) -> Any:
         self = args[0]
-        for hook in list(self._step_pre_hooks.values()):
+        for hook in (*_of_all["before"].values(), *self._step_pre_hooks.values()):
             changed = hook(self, args, named)
             if changed is not None:
                 if not isinstance(changed, tuple) or len(changed) != 2:
@@ -35,7 +46,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
                 args, named = changed
         result = step(*args, **named)
         self.stepped = True
-        for hook in list(self._step_post_hooks.values()):
+        for hook in (*self._step_post_hooks.values(), *_of_all["after"].values()):
             hook(self, args, named)
         return result
 
@@ -234,6 +245,24 @@ def check_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if not value >= 0.0:
             raise ValueError(f"Invalid {name}: {value}")
+
+
+def check_betas(betas: Any) -> None:
+    """Shares of a running mean that are kept lie in [0, 1).
+
+    Raises:
+        ValueError: one does not.
+    """
+    for i, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+
+
+def live(group: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """The group's parameters that have a gradient, with the gradient to descend along."""
+    for p in group["params"]:
+        if p.gradient is not None:
+            yield p, -p.gradient if group["maximize"] else p.gradient
 
 
 def refuse_differentiable(name: str, differentiable: bool) -> None:

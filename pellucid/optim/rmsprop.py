@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.formula.expr import Expr, fma, unary
 from pellucid.operators.creation import zeros_like
 from pellucid.optim.fused import Update, count
-from pellucid.optim.optimizer import Optimizer, check_options, new_step, refuse_differentiable
+from pellucid.optim.optimizer import Optimizer, check_options, live, new_step, refuse_differentiable
 
 
 def _rule(centred: bool, with_momentum: bool) -> Any:
@@ -77,16 +77,11 @@ class RMSprop(Optimizer):
         numbers = (float(group["weight_decay"]), alpha, 1.0 - alpha, group["eps"], momentum, -float(group["lr"]))
         names = ["square_avg", *["grad_avg"] * centred, *["momentum_buffer"] * (momentum > 0)]
         update = _UPDATES[centred, momentum > 0]
-        for p in group["params"]:
-            gradient = p.gradient
-            if gradient is None:
-                continue
+        for p, gradient in live(group):
             state = self.state[p]
             if not state:
                 state["step"] = new_step()
                 for name in ("square_avg", *["momentum_buffer"] * (momentum > 0), *["grad_avg"] * centred):
                     state[name] = zeros_like(p)
             count(state["step"])
-            if group["maximize"]:
-                gradient = -gradient
             update(p, *[state[name] for name in names], gradient, numbers=numbers)

@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.formula.expr import Expr
 from pellucid.operators.creation import zeros_like
 from pellucid.optim.fused import Update
-from pellucid.optim.optimizer import Optimizer, check_options, refuse_differentiable
+from pellucid.optim.optimizer import Optimizer, check_options, live, refuse_differentiable
 
 
 def _plain(t: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
@@ -64,12 +64,7 @@ class SGD(Optimizer):
     def update_group(self, group: dict[str, Any]) -> None:
         decay, step, momentum = float(group["weight_decay"]), -float(group["lr"]), float(group["momentum"])
         fresh, update = 1.0 - group["dampening"], _MOMENTUM[bool(group["nesterov"])]
-        for p in group["params"]:
-            gradient = p.gradient
-            if gradient is None:
-                continue
-            if group["maximize"]:
-                gradient = -gradient
+        for p, gradient in live(group):
             if not momentum:
                 _PLAIN(p, gradient, numbers=(decay, step))
                 continue

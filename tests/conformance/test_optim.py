@@ -28,6 +28,22 @@ OPTIMIZERS: dict[str, Callable[[Any, Any], Any]] = {
     "adagrad_decay": lambda optim, p: optim.Adagrad(
         p, lr=0.1, lr_decay=0.1, weight_decay=0.02, initial_accumulator_value=0.5
     ),
+    "adadelta": lambda optim, p: optim.Adadelta(p),
+    "adadelta_decay": lambda optim, p: optim.Adadelta(p, lr=0.5, rho=0.8, weight_decay=0.1, maximize=True),
+    "adamax": lambda optim, p: optim.Adamax(p, lr=0.05),
+    "adamax_decay": lambda optim, p: optim.Adamax(p, betas=(0.7, 0.9), weight_decay=0.1),
+    "nadam": lambda optim, p: optim.NAdam(p, lr=0.05),
+    "nadam_decay": lambda optim, p: optim.NAdam(p, lr=0.05, weight_decay=0.1, momentum_decay=0.02),
+    "nadam_decoupled": lambda optim, p: optim.NAdam(p, lr=0.05, weight_decay=0.1, decoupled_weight_decay=True),
+    "radam": lambda optim, p: optim.RAdam(p, lr=0.05),
+    "radam_decay": lambda optim, p: optim.RAdam(p, lr=0.05, betas=(0.8, 0.9), weight_decay=0.1, maximize=True),
+    "radam_decoupled": lambda optim, p: optim.RAdam(p, lr=0.05, weight_decay=0.1, decoupled_weight_decay=True),
+    "rprop": lambda optim, p: optim.Rprop(p, lr=0.05),
+    "rprop_narrow": lambda optim, p: optim.Rprop(p, lr=0.05, etas=(0.4, 1.5), step_sizes=(0.03, 0.08)),
+    "asgd": lambda optim, p: optim.ASGD(p, lr=0.05),
+    "asgd_averaging": lambda optim, p: optim.ASGD(p, lr=0.05, lambd=0.01, alpha=0.5, t0=10, weight_decay=0.1),
+    "bad_rho": lambda optim, p: optim.Adadelta(p, rho=1.5),
+    "bad_etas": lambda optim, p: optim.Rprop(p, etas=(0.5, 0.9)),
     "two_groups": lambda optim, p: optim.AdamW([{"params": p[:1], "lr": 0.2}, {"params": p[1:], "weight_decay": 0.0}]),
     "named": lambda optim, p: optim.Adam([(f"p{i}", x) for i, x in enumerate(p)]),
     "negative_lr": lambda optim, p: optim.AdamW(p, lr=-1.0),
@@ -81,7 +97,13 @@ def test_half_precision(name: str) -> None:
     compare(program, rtol=2e-2, atol=2e-2)
 
 
-@pytest.mark.parametrize("name", ["sgd_momentum", "adamw_amsgrad", "rmsprop_centred", "adagrad"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sgd_momentum", "adamw_amsgrad", "rmsprop_centred", "adagrad", "adagrad_decay", "adadelta", "adamax", "nadam",
+        "radam", "rprop", "asgd_averaging",
+    ],
+)  # fmt: skip
 def test_complex_parameters(name: str) -> None:
     def program(library: Any) -> Any:
         p = library.nn.Parameter(library.complex(numbers(library, 3, 2), numbers(library, 3, 2, seed=1)))
@@ -94,7 +116,13 @@ def test_complex_parameters(name: str) -> None:
     compare(program, rtol=3e-6, atol=3e-6)
 
 
-@pytest.mark.parametrize("name", ["sgd_momentum", "adamw", "rmsprop_centred", "adagrad_decay", "two_groups"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sgd_momentum", "adamw", "rmsprop_centred", "adagrad_decay", "two_groups", "adadelta", "adamax", "nadam", "radam",
+        "rprop", "asgd_averaging",
+    ],
+)  # fmt: skip
 def test_resume(name: str) -> None:
     def program(library: Any) -> Any:
         parameters = _parameters(library)
@@ -129,6 +157,27 @@ def test_closure_and_hooks() -> None:
     compare(program, rtol=1e-6)
 
 
+def test_hooks_of_all_optimizers() -> None:
+    def program(library: Any) -> Any:
+        (p, *_), calls = _parameters(library), []
+        module = library.optim.optimizer
+        p.grad = numbers(library, *p.shape)
+        optimizer = library.optim.SGD([p], lr=0.1)
+        optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append("own before"))
+        optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append("own after"))
+        handles = [
+            module.register_optimizer_step_pre_hook(lambda o, args, kwargs: calls.append("all before")),
+            module.register_optimizer_step_post_hook(lambda o, args, kwargs: calls.append("all after")),
+        ]
+        optimizer.step()
+        for handle in handles:
+            handle.remove()
+        optimizer.step()
+        return calls
+
+    compare(program)
+
+
 def test_own_optimizer() -> None:
     def program(library: Any) -> Any:
         class Signs(library.optim.Optimizer):  # type: ignore[name-defined,misc]
@@ -154,6 +203,81 @@ def test_own_optimizer() -> None:
     compare(program, rtol=1e-6)
 
 
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+@pytest.mark.parametrize("kind", ["float64", "complex"])
+def test_lbfgs(search: str | None, kind: str) -> None:
+    def program(library: Any) -> Any:
+        p = _parameters(library, "float64")[:2]
+        if kind == "complex":
+            pair = (numbers(library, 3, seed=k).double() for k in range(2))
+            p[1] = library.nn.Parameter(library.complex(*pair))
+        optimizer = library.optim.LBFGS(p, lr=0.1, max_iter=7, history_size=3, line_search_fn=search)
+        calls = []
+
+        def closure() -> Any:
+            optimizer.zero_grad()
+            size = p[1].abs() if kind == "complex" else p[1]
+            loss = ((p[0] ** 2).sum() - 1) ** 2 + 10 * ((p[0][1:, :3] - size**2) ** 2).sum()
+            loss.backward()
+            calls.append(loss.item())
+            return loss
+
+        losses = [optimizer.step(closure).item() for _ in range(4)]
+        state = optimizer.state_dict()["state"][0]
+        return losses, calls, p, state["func_evals"], state["n_iter"]
+
+    compare(program, rtol=1e-7, atol=1e-9)
+
+
+def test_lbfgs_with_two_groups_is_refused() -> None:
+    def program(library: Any) -> Any:
+        p = _parameters(library)
+        library.optim.LBFGS([{"params": p[:1]}, {"params": p[1:]}])
+
+    compare(program)
+
+
+@pytest.mark.parametrize("buffers", [False, True])
+@pytest.mark.parametrize("kind", ["mean", "own", "ema", "multi_ema"])
+def test_averaged_model(kind: str, buffers: bool) -> None:
+    def program(library: Any) -> Any:
+        utils = library.optim.swa_utils
+        options: dict[str, dict[str, Any]] = {
+            "mean": {}, "own": {"avg_fn": lambda a, p, n: 0.25 * a + 0.75 * p * (n + 1)},
+            "ema": {"avg_fn": utils.get_ema_avg_fn(0.9)}, "multi_ema": {"multi_avg_fn": utils.get_ema_multi_avg_fn(0.8)},
+        }  # fmt: skip
+        library.manual_seed(0)
+        model = library.nn.Sequential(library.nn.Linear(3, 4), library.nn.BatchNorm1d(4))
+        averaged = utils.AveragedModel(model, use_buffers=buffers, **options[kind])
+        for k in range(3):
+            with library.no_grad():
+                for i, p in enumerate(model.parameters()):
+                    p.add_(numbers(library, *p.shape, seed=10 * k + i))
+            model(numbers(library, 5, 3, seed=k))
+            averaged.update_parameters(model)
+        before = {name: t.clone() for name, t in averaged.state_dict().items()}
+        utils.update_bn([numbers(library, 5, 3, seed=k) for k in range(3)], averaged)
+        return before, averaged.state_dict(), averaged(numbers(library, 2, 3))
+
+    compare(program, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"anneal_strategy": "linear", "anneal_epochs": 4}, {"anneal_epochs": 0}])
+def test_swa_rates(options: dict[str, Any]) -> None:
+    def program(library: Any) -> Any:
+        p = _parameters(library)
+        optimizer = library.optim.SGD([{"params": p[:1]}, {"params": p[1:], "lr": 0.3}], lr=0.1)
+        schedule = library.optim.swa_utils.SWALR(optimizer, [0.05, 0.02], **options)
+        seen = []
+        for _ in range(12):
+            optimizer.step()
+            schedule.step()
+            seen.append(schedule.get_last_lr())
+        return seen
+
+    compare(program, rtol=1e-12)
+
+
 SCHEDULES: dict[str, Callable[[Any, Any], Any]] = {
     "lambda": lambda s, o: s.LambdaLR(o, lambda epoch: 0.95**epoch),
     "lambdas": lambda s, o: s.LambdaLR(o, [lambda epoch: epoch, lambda epoch: 1 / (epoch + 1)]),
@@ -176,6 +300,13 @@ SCHEDULES: dict[str, Callable[[Any, Any], Any]] = {
         o, [0.3, 0.1], epochs=3, steps_per_epoch=8, anneal_strategy="linear", three_phase=True, cycle_momentum=False
     ),
     "one_cycle_without_length": lambda s, o: s.OneCycleLR(o, 0.3),
+    "cyclic": lambda s, o: s.CyclicLR(o, 0.01, 0.2, step_size_up=5),
+    "cyclic_halved": lambda s, o: s.CyclicLR(o, [0.01, 0.02], [0.2, 0.1], 3, 7, mode="triangular2", max_momentum=0.95),
+    "cyclic_falling": lambda s, o: s.CyclicLR(o, 0.01, 0.2, 4, mode="exp_range", gamma=0.97, cycle_momentum=False),
+    "cyclic_by_function": lambda s, o: s.CyclicLR(
+        o, 0.01, 0.2, 4, scale_fn=lambda step: 1 / (1 + step), scale_mode="iterations"
+    ),
+    "bad_cyclic": lambda s, o: s.CyclicLR(o, 0.01, 0.2, mode="square"),
     "sequential": lambda s, o: s.SequentialLR(
         o, [s.LinearLR(o, 0.1, total_iters=5), s.CosineAnnealingLR(o, 10), s.ExponentialLR(o, 0.5)], [5, 15]
     ),

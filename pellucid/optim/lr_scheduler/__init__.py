@@ -6,6 +6,7 @@ from pellucid.optim.lr_scheduler.combined import SequentialLR as SequentialLR
 from pellucid.optim.lr_scheduler.cosine import CosineAnnealingLR as CosineAnnealingLR
 from pellucid.optim.lr_scheduler.cosine import CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts
 from pellucid.optim.lr_scheduler.cycle import OneCycleLR as OneCycleLR
+from pellucid.optim.lr_scheduler.cyclic import CyclicLR as CyclicLR
 from pellucid.optim.lr_scheduler.decay import ConstantLR as ConstantLR
 from pellucid.optim.lr_scheduler.decay import ExponentialLR as ExponentialLR
 from pellucid.optim.lr_scheduler.decay import LambdaLR as LambdaLR

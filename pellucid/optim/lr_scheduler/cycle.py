@@ -17,7 +17,12 @@ def _linear(start: float, end: float, share: float) -> float:
     return (end - start) * share + start
 
 
-def _for_groups(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
+def for_groups(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
+    """One value for each group.
+
+    Raises:
+        ValueError: a list of another length.
+    """
     groups = len(optimizer.param_groups)
     if not isinstance(value, list | tuple):
         return [value] * groups
@@ -73,7 +78,7 @@ class OneCycleLR(LRScheduler):
         self._strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         self._phases = self._phases_of(float(pct_start), three_phase)
         groups = optimizer.param_groups
-        most = _for_groups("max_lr", optimizer, max_lr)
+        most = for_groups("max_lr", optimizer, max_lr)
         if last_epoch == -1:
             for group, rate in zip(groups, most, strict=True):
                 group["initial_lr"], group["max_lr"] = rate / div_factor, rate
@@ -82,8 +87,8 @@ class OneCycleLR(LRScheduler):
             if not {"momentum", "betas"} & set(optimizer.defaults):
                 raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
             self.use_beta1 = "betas" in optimizer.defaults
-            high = _for_groups("max_momentum", optimizer, max_momentum)
-            low = _for_groups("base_momentum", optimizer, base_momentum)
+            high = for_groups("max_momentum", optimizer, max_momentum)
+            low = for_groups("base_momentum", optimizer, base_momentum)
             for group, m, b in zip(groups, high, low, strict=True):
                 if last_epoch == -1:
                     group["max_momentum"], group["base_momentum"] = m, b
