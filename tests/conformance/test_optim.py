@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -160,7 +161,7 @@ def test_closure_and_hooks() -> None:
 def test_hooks_of_all_optimizers() -> None:
     def program(library: Any) -> Any:
         (p, *_), calls = _parameters(library), []
-        module = library.optim.optimizer
+        module = import_module(f"{library.__name__}.optim.optimizer")
         p.grad = numbers(library, *p.shape)
         optimizer = library.optim.SGD([p], lr=0.1)
         optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append("own before"))
