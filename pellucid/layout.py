@@ -52,6 +52,9 @@ class Layout:
     def __repr__(self) -> str:
         return f"Layout({self.dtype}, shape={tuple(self.shape)}, strides={self.strides}, {self.device})"
 
+    def __str__(self) -> str:
+        return "torch.strided"  # what programs that print x.layout expect; the rest is in the repr
+
     def __reduce__(self):  # type: ignore[no-untyped-def]
         return layout_of, (tuple(self.shape), self.strides, self.dtype, self.device)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pellucid as torch
 from pellucid.dtypes import float32, int64
 from pellucid.layout import (
     Layout,
@@ -129,3 +130,10 @@ def test_new_results_follow_the_order_of_strides() -> None:
     assert like(of((2, 3), (0, 1))).strides == (3, 1)
     assert permuted_strides((2, 3, 4), (0, 0, 0)) == (12, 4, 1)
     assert permuted_strides((2, 0), (1, 2)) == (1, 2)
+
+
+def test_programs_see_a_strided_tensor() -> None:
+    x = torch.ones(2)
+    assert str(x.layout) == "torch.strided" == repr(torch.strided)
+    assert x.layout == torch.strided
+    assert torch.zeros(2, layout=x.layout).layout is x.layout

@@ -38,17 +38,26 @@ def carry_out(options: argparse.Namespace) -> int:
         return 2
     torch_names.install()
     sys.argv = [options.program, *options.arguments]
+    sys.path.insert(0, str(Path.cwd() if options.module else path.resolve().parent))
     try:
         if options.module:
-            sys.path.insert(0, str(Path.cwd()))
             runpy.run_module(options.program, run_name="__main__", alter_sys=True)
         else:
-            sys.path.insert(0, str(path.resolve().parent))
             runpy.run_path(str(path), run_name="__main__")
-    except ImportError as error:
-        _say_what_is_missing(error)
-        raise
+    except Exception as error:
+        if isinstance(error, ImportError):
+            _say_what_is_missing(error)
+        _show(error)
+        return 1
     return 0
+
+
+def _show(error: Exception) -> None:
+    """What ``python PROGRAM`` would print: the traceback begins with the program, not with what runs it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+        trace = trace.tb_next
+    sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
 def _say_what_is_missing(error: ImportError) -> None:

@@ -23,6 +23,12 @@ class layout:
     def __repr__(self) -> str:
         return "torch.strided"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, layout | Layout)
+
+    def __hash__(self) -> int:
+        return hash("strided")
+
     def __reduce__(self) -> str:
         return "strided"
 

@@ -70,6 +70,18 @@ def test_exit_status(tmp_path: Path, ending: str, status: int) -> None:
     assert run(tmp_path, f"import sys, torch\n{ending}").returncode == status
 
 
+def test_tracebacks_begin_with_the_program(tmp_path: Path) -> None:
+    program = "import torch\n\ndef f(x):\n    return x.view(5)\n\nf(torch.ones(2))\n"
+    lines = run(tmp_path, program).stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1] == '  File "program.py", line 6, in <module>'
+    assert lines[-1].startswith("RuntimeError: view(): shape '[5]' is invalid for input of size 2")
+    done = run(tmp_path, "import sys\nsys.excepthook = lambda *error: print(error[1])\n1 / 0")
+    assert (done.stdout, done.stderr) == ("division by zero\n", "")
+    assert run(tmp_path, "x = = 1").stderr.splitlines()[-1] == "SyntaxError: invalid syntax"
+    assert "No module named nothing_there" in pellucid("run", "-m", "nothing_there", folder=tmp_path).stderr
+
+
 @pytest.mark.parametrize(
     ("line", "error", "name"),
     [
