@@ -117,7 +117,7 @@ def draw_normal(x: Tensor, mean: float, std: float, stream: Stream) -> None:
 
 def _fill_blocks(x: Tensor, address: int, blocks: int, mean: float, std: float, stream: Stream) -> None:
     uniforms = empty_like_layout(dense((blocks * BLOCK,), float32))
-    stream.uniform(array_of(uniforms))
+    stream.unit(uniforms.ptr, blocks * BLOCK, double=False)
     half = layout_of((blocks, BLOCK // 2), (BLOCK, 1), float32)
     further = BLOCK // 2 * float32.itemsize
     results = [native.new_tensor(half, x.storage, address + at) for at in (0, further)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.dtypes import DType, get_default_dtype, int64
+from pellucid.dtypes import DType, float32, float64, get_default_dtype, int64
 from pellucid.layout import dense
 from pellucid.memory_format import memory_format, preserve_format
 from pellucid.operators.arguments import checked_dtype, finished, place, sizes_of
@@ -91,9 +91,15 @@ def _standard(name: str, doc: str, draw: Draw) -> Callable[..., Tensor]:
     return public(function)
 
 
-rand = _standard(
-    "rand", "Numbers in [0, 1), all equally likely.", lambda stream, x: stream.uniform(array_of(x))
-)
+def _draw_unit(stream: Any, x: Tensor) -> None:
+    layout = x.layout
+    if layout.contiguous and (layout.dtype is float32 or layout.dtype is float64):
+        stream.unit(x.ptr, layout.numel, layout.dtype is float64)
+    else:
+        stream.uniform(array_of(x))
+
+
+rand = _standard("rand", "Numbers in [0, 1), all equally likely.", _draw_unit)
 randn = _standard(
     "randn",
     "Numbers from the normal distribution of mean 0 and variance 1.",

@@ -45,6 +45,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .mersenne import DOUBLES, WORDS, WORDS_32, WORDS_64, Engine
+from .mersenne import FLOATS as SINGLES
 from .random_arithmetic import (
     BLOCK,
     FLOATS,
@@ -65,10 +67,8 @@ from .random_arithmetic import (
 )
 
 DEFAULT_SEED = 67280421310721
-_FEW_WORDS = 1024  # below it `random_raw` has the smaller overhead
 _WIDE_RANGE = 1 << 28  # from this range on, integers come from 64 bits
-_LOW_24, _LOW_53, _HALF = np.uint32(2**24 - 1), np.uint64(2**53 - 1), np.uint64(32)
-_SCALE_24 = np.float32(2.0**-24)
+_LOW_53 = np.uint64(2**53 - 1)
 _HUGE_PERMUTATION = (2**32 - 1) // 20  # from here on 32 bits would be skewed
 
 _UNITS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -89,11 +89,10 @@ _STATE = np.dtype(
 class Generator:
     """One stream of random numbers: PyTorch's for the same seed. Fills are in place; see the table above."""
 
-    __slots__ = ("_bits", "_seed", "_waiting", "_waiting32", "_words")
+    __slots__ = ("_engine", "_seed", "_waiting", "_waiting32")
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        self._bits = np.random.MT19937(0)
-        self._words = np.random.Generator(self._bits)
+        self._engine = Engine()
         self.manual_seed(seed)
 
     # ---- seed and state ----
@@ -110,7 +109,7 @@ class Generator:
                 " Take it modulo 2**64."
             )
         self._seed = seed % 2**64
-        self._bits._legacy_seeding(self._seed & 0xFFFFFFFF)
+        self._engine.seed(self._seed & 0xFFFFFFFF)
         self._waiting: float | None = None  # the sine of the last pair of normals
         self._waiting32: float | None = None  # a field of the state that the CPU never sets
         return self
@@ -126,13 +125,13 @@ class Generator:
 
     def get_state(self) -> npt.NDArray[np.uint8]:
         """The state as 5056 bytes, laid out as `torch.get_rng_state()`'s."""
-        engine: Any = self._bits.state["state"]
+        key, position = self._engine.key, self._engine.position
         # A fresh engine and one that has used all its words both need a twist; PyTorch tells them apart.
-        fresh = engine["pos"] == 624 and np.array_equal(engine["key"], _seeded_key(self._seed & 0xFFFFFFFF))
+        fresh = position == WORDS and np.array_equal(key, _seeded_key(self._seed & 0xFFFFFFFF))
         record = np.zeros(1, _STATE)
-        record["seed"], record["seeded"], record["key"] = self._seed, 1, engine["key"]
-        record["next"] = 0 if fresh else engine["pos"]
-        record["left"] = 1 if fresh else 625 - engine["pos"]
+        record["seed"], record["seeded"], record["key"] = self._seed, 1, key
+        record["next"] = 0 if fresh else position
+        record["left"] = 1 if fresh else WORDS + 1 - position
         if self._waiting is not None:
             record["double"], record["has_double"] = self._waiting, 1
         if self._waiting32 is not None:
@@ -160,8 +159,7 @@ class Generator:
                 " but left + next must be 625 (or 1 and 0). Pass what a CPU generator's get_state() returned."
             )
         self._seed = int(record["seed"])
-        key = record["key"].astype(np.uint32)
-        self._bits.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": 625 - left}}
+        self._engine.restore(record["key"].astype(np.uint32), WORDS + 1 - left)
         self._waiting = float(record["double"]) if record["has_double"] else None
         self._waiting32 = float(record["float"]) if record["has_float"] else None
 
@@ -169,29 +167,23 @@ class Generator:
 
     def random32(self, count: int) -> npt.NDArray[np.uint32]:
         """`count` words r32."""
-        if count < _FEW_WORDS:
-            return self._bits.random_raw(count).astype(np.uint32)
-        return self._words.integers(0, 2**32, count, np.uint32)
+        words = np.empty(count, np.uint32)
+        self._engine.draw(words.ctypes.data, count, WORDS_32)
+        return words
 
     def random64(self, count: int) -> npt.NDArray[np.uint64]:
         """`count` double words r64."""
-        if count < _FEW_WORDS:
-            words = self._bits.random_raw(2 * count)
-            return words[0::2] << _HALF | words[1::2]
-        return self._words.integers(0, 2**64, count, np.uint64)
+        words = np.empty(count, np.uint64)
+        self._engine.draw(words.ctypes.data, count, WORDS_64)
+        return words
+
+    def unit(self, address: int, count: int, double: bool) -> None:
+        """Writes `count` numbers u32, or u64 if `double`, to memory."""
+        self._engine.draw(address, count, DOUBLES if double else SINGLES)
 
     def _unit(self, target: Array) -> Array:
         """Fills a contiguous float32 or float64 array with u32 or u64; returns it."""
-        if target.dtype == np.float64:
-            wide = self.random64(target.size)
-            wide &= _LOW_53
-            np.copyto(target, wide.view(np.int64))  # signed: the conversion has an instruction
-            target *= 2.0**-53
-        else:
-            words = self.random32(target.size)
-            words &= _LOW_24
-            np.copyto(target, words.view(np.int32), casting="same_kind")
-            target *= _SCALE_24
+        self.unit(target.ctypes.data, target.size, target.dtype == np.float64)
         return target
 
     def _unit64(self, count: int) -> npt.NDArray[np.float64]:
@@ -485,7 +477,6 @@ class Generator:
 
 def _seeded_key(seed: int) -> npt.NDArray[np.uint32]:
     """The engine's 624 words just after seeding."""
-    bits = np.random.MT19937(0)
-    bits._legacy_seeding(seed)
-    state: Any = bits.state["state"]
-    return np.asarray(state["key"])
+    fresh = Engine()
+    fresh.seed(seed)
+    return fresh.key
