@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pellucid.dtypes import DType, float32, float64, get_default_dtype, int64
-from pellucid.layout import dense
+from pellucid.layout import CPU, dense
 from pellucid.memory_format import memory_format, preserve_format
 from pellucid.operators.arguments import checked_dtype, finished, place, sizes_of
 from pellucid.operators.box_muller import draw_normal
@@ -35,7 +35,8 @@ def _drawn(
     """A new tensor, or ``out``, with what ``draw`` writes."""
     stream = stream_of(operator, generator)
     kind = checked_dtype(operator, dtype if dtype is not None else default)
-    target = dense(shape, kind, place(operator, device, layout, pin_memory))
+    where = place(operator, device, layout, pin_memory)
+    target = dense_of[shape, kind] if where is CPU else dense(shape, kind, where)
     made = empty_like_layout(target) if out is None else into(operator, out, target, dtype)
     draw(stream, made)
     if out is not None:

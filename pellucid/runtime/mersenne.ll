@@ -221,3 +221,79 @@ converted:
 end:
   ret void
 }
+
+; %n integers of 64 bits: low + word mod span, for spans below 2^28. The quotient comes from a division of doubles,
+; which is exact: it is further from the next whole number than its rounding error.
+define void @integers(ptr %state, ptr noalias %out, i64 %n, i64 %low, i64 %span) {
+entry:
+  %piece = alloca [2048 x i32], align 64
+  %divisor = sitofp i64 %span to double
+  br label %next
+next:
+  %begin = phi i64 [ 0, %entry ], [ %after, %loop.end ]
+  %left = sub i64 %n, %begin
+  %some = icmp sgt i64 %left, 0
+  br i1 %some, label %draw, label %end
+draw:
+  %count = call i64 @llvm.smin.i64(i64 %left, i64 2048)
+  call void @words(ptr %state, ptr %piece, i64 %count)
+  %to = getelementptr i64, ptr %out, i64 %begin
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %draw ], [ %i.next, %loop ]
+  %at = getelementptr i32, ptr %piece, i64 %i
+  %word.32 = load i32, ptr %at
+  %word = zext i32 %word.32 to i64
+  %dividend = sitofp i64 %word to double
+  %ratio = fdiv double %dividend, %divisor
+  %quotient = fptosi double %ratio to i64
+  %whole = mul i64 %quotient, %span
+  %rest = sub i64 %word, %whole
+  %number = add i64 %rest, %low
+  %to.at = getelementptr i64, ptr %to, i64 %i
+  store i64 %number, ptr %to.at
+  %i.next = add nuw nsw i64 %i, 1
+  %more = icmp ult i64 %i.next, %count
+  br i1 %more, label %loop, label %loop.end
+loop.end:
+  %after = add i64 %begin, %count
+  br label %next
+end:
+  ret void
+}
+
+; %n floats: 1 where 53 bits of a double word are below the threshold, else 0.
+define void @coins(ptr %state, ptr noalias %out, i64 %n, i64 %threshold) {
+entry:
+  %piece = alloca [1024 x i64], align 64
+  br label %next
+next:
+  %begin = phi i64 [ 0, %entry ], [ %after, %loop.end ]
+  %left = sub i64 %n, %begin
+  %some = icmp sgt i64 %left, 0
+  br i1 %some, label %draw, label %end
+draw:
+  %count = call i64 @llvm.smin.i64(i64 %left, i64 1024)
+  %count.words = shl i64 %count, 1
+  call void @words(ptr %state, ptr %piece, i64 %count.words)
+  %to = getelementptr float, ptr %out, i64 %begin
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %draw ], [ %i.next, %loop ]
+  %at = getelementptr i64, ptr %piece, i64 %i
+  %pair = load i64, ptr %at
+  %joined = call i64 @llvm.fshl.i64(i64 %pair, i64 %pair, i64 32)
+  %bits = and i64 %joined, 9007199254740991
+  %below = icmp ult i64 %bits, %threshold
+  %coin = select i1 %below, float 1.0, float 0.0
+  %to.at = getelementptr float, ptr %to, i64 %i
+  store float %coin, ptr %to.at
+  %i.next = add nuw nsw i64 %i, 1
+  %more = icmp ult i64 %i.next, %count
+  br i1 %more, label %loop, label %loop.end
+loop.end:
+  %after = add i64 %begin, %count
+  br label %next
+end:
+  ret void
+}

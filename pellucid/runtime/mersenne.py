@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ WORDS_32, WORDS_64, FLOATS, DOUBLES = range(4)  # what `draw` fills memory with
 class Engine:
     """One stream. ``key`` are its 624 words; ``position`` counts those that have been used."""
 
-    __slots__ = ("_address", "_draw", "_state")
+    __slots__ = ("_address", "_native", "_state")
 
     def __init__(self) -> None:
         self.__setstate__(np.zeros(WORDS + 1, np.uint32))
@@ -34,16 +34,24 @@ class Engine:
     def __setstate__(self, state: npt.NDArray[np.uint32]) -> None:
         self._state = state.copy()
         self._address = self._state.ctypes.data
-        self._draw = _functions()[1]
+        self._native = _functions()
 
     def seed(self, value: int) -> None:
         """Start the stream of this seed, a number of 32 bits."""
-        _functions()[0](self._address, value)
+        self._native.seed(self._address, value)
 
     def draw(self, address: int, count: int, kind: int) -> None:
         """Write ``count`` numbers to memory: words r32, or r64 (the first of two words is the high one), or floats
         (r32 mod 2^24) 2^-24, or doubles (r64 mod 2^53) 2^-53."""
-        self._draw(self._address, address, count, kind)
+        self._native.draw(self._address, address, count, kind)
+
+    def integers(self, address: int, count: int, low: int, span: int) -> None:
+        """Write ``count`` int64 numbers low + r32 mod span; span < 2^28."""
+        self._native.integers(self._address, address, count, low, span)
+
+    def coins(self, address: int, count: int, threshold: int) -> None:
+        """Write ``count`` float32 numbers: 1 where r64 mod 2^53 is below the threshold, else 0."""
+        self._native.coins(self._address, address, count, threshold)
 
     @property
     def key(self) -> npt.NDArray[np.uint32]:
@@ -58,11 +66,24 @@ class Engine:
         self._state[:WORDS], self._state[WORDS] = key, position
 
 
+class _Functions(NamedTuple):
+    """What mersenne.ll exports."""
+
+    seed: Callable[..., Any]
+    draw: Callable[..., Any]
+    integers: Callable[..., Any]
+    coins: Callable[..., Any]
+
+
 @cache
-def _functions() -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _functions() -> _Functions:
     text = Path(__file__).with_suffix(".ll").read_text()
     module = jit.load("mersenne:" + jit.digest(text), lambda: text, optimize="vectorize")
-    word, pointer, count = ctypes.c_uint32, ctypes.c_void_p, ctypes.c_int64
-    seed = ctypes.CFUNCTYPE(None, pointer, word)(module["seed"])
-    draw = ctypes.CFUNCTYPE(None, pointer, pointer, count, count)(module["draw"])
-    return seed, draw
+    word, pointer, number = ctypes.c_uint32, ctypes.c_void_p, ctypes.c_int64
+    types = {
+        "seed": (pointer, word),
+        "draw": (pointer, pointer, number, number),
+        "integers": (pointer, pointer, number, number, number),
+        "coins": (pointer, pointer, number, number),
+    }
+    return _Functions(**{name: ctypes.CFUNCTYPE(None, *types[name])(module[name]) for name in types})

@@ -40,7 +40,6 @@ from __future__ import annotations
 import math
 import operator
 import secrets
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -341,6 +340,10 @@ class Generator:
 
         Raises RuntimeError when the range is empty or leaves the dtype.
         """
+        usual = high is not None and 0 < high - low < _WIDE_RANGE and low >= -(2**63) and high <= 2**63
+        if usual and out.dtype == np.int64:  # with the least to check
+            self._integers(out, low, high - low, False)
+            return
         check_dtype("random_", out, (*FLOATS, *_INTEGERS, *_WIDE_UNSIGNED, "bool"))
         if high is None and low == -(2**63):
             check_dtype("random_ over all 64 bits", out, ("int64", "float64", "float32", "bfloat16"))
@@ -352,6 +355,9 @@ class Generator:
 
     def _integers(self, out: Array, low: int, span: int, wide: bool) -> None:
         """out = low + r mod span, r of 64 bits if `wide`, else of 32."""
+        if not wide and out.dtype == np.int64 and out.flags.c_contiguous:
+            self._engine.integers(out.ctypes.data, out.size, low, span)
+            return
         narrow_float = kind_of(out) in ("float16", "bfloat16")
 
         def draw(piece: Array) -> None:
@@ -408,6 +414,9 @@ class Generator:
         if not 0.0 <= p <= 1.0:
             raise RuntimeError(f"bernoulli_: expects p in [0, 1], but got p={p}.")
         threshold = np.uint64(math.ceil(p * 2.0**53))  # k 2^-53 < p  <=>  k < ceil(p 2^53)
+        if out.dtype == np.float32 and out.flags.c_contiguous:
+            self._engine.coins(out.ctypes.data, out.size, int(threshold))
+            return
 
         def draw(piece: Array) -> None:
             wide = self.random64(piece.size)
