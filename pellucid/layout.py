@@ -91,13 +91,16 @@ def dense(shape: Iterable[int], dtype: DType, device: Device = CPU) -> Layout:
         RuntimeError: no memory has so many bytes.
     """
     shape = tuple(shape)
-    made = layout_of(shape, dense_strides(shape), dtype, device)
-    if made.nbytes > MOST_BYTES:
+    return _addressable(layout_of(shape, dense_strides(shape), dtype, device))
+
+
+def _addressable(layout: Layout) -> Layout:
+    if layout.nbytes > MOST_BYTES:
         raise RuntimeError(
-            f"Storage size calculation overflowed with sizes={list(shape)}: {made.numel} cells of {dtype} are more than "
-            "an address can count"
+            f"Storage size calculation overflowed with sizes={list(layout.shape)}: {layout.numel} cells of {layout.dtype} "
+            "are more than an address can count"
         )
-    return made
+    return layout
 
 
 def dense_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,7 +130,7 @@ def like(layout: Layout, dtype: DType | None = None) -> Layout:
     dtype = dtype or layout.dtype
     if layout.contiguous or is_dense(layout):
         return layout_of(layout.shape, layout.strides, dtype, layout.device)
-    return layout_of(layout.shape, permuted_strides(layout.shape, layout.strides), dtype, layout.device)
+    return _addressable(layout_of(layout.shape, permuted_strides(layout.shape, layout.strides), dtype, layout.device))
 
 
 def is_dense(layout: Layout) -> bool:
@@ -185,7 +188,8 @@ def elementwise(shape: tuple[int, ...], operands: list[Layout], dtype: DType) ->
     first = whole[0]
     if all(x.shape == shape and x.strides == first.strides for x in whole) and is_dense(first):
         return layout_of(shape, first.strides, dtype, device)
-    return layout_of(shape, permuted_strides(shape, *(broadcast_strides(x, shape) for x in whole)), dtype, device)
+    strides = permuted_strides(shape, *(broadcast_strides(x, shape) for x in whole))
+    return _addressable(layout_of(shape, strides, dtype, device))
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from typing import Any
 
@@ -99,8 +100,11 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if r == 0:
         return filled(dense((0,), x.layout.dtype), 0)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    places = np.array(list(choose(range(x.layout.numel), r)), np.int64).reshape(-1, r)
-    return x.index_select(0, from_cells(places.reshape(-1), int64)).reshape(places.shape)
+    n = x.layout.numel
+    rows = math.comb(n + r - 1 if with_replacement and n else n, r)
+    result = dense((rows, r), int64)
+    places = np.fromiter(itertools.chain.from_iterable(choose(range(n), r)), np.int64, result.numel)
+    return x.index_select(0, from_cells(places, int64)).reshape(result.shape)
 
 
 def _one_hot_plan(x: Layout, classes: int) -> Plan:

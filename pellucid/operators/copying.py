@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,16 @@ from pellucid.tensor import Tensor, empty_like_layout
 
 def _duplicate_plan(source: Layout, target: Layout, name: str) -> Plan:
     """``out[...] = x[...]``, converted to the dtype of ``target``."""
+    _warn_of_lost_parts(source, target)
     formula = Formula("copy", source.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
     return differentiable_plan(formula, (source,), tuple(source.shape), [target], name=name)
+
+
+def _warn_of_lost_parts(source: Layout, target: Layout) -> None:
+    if source.dtype.is_complex and not target.dtype.is_complex and target.dtype is not bool_:
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part: take x.real, or x.abs()", UserWarning, stacklevel=5
+        )
 
 
 _duplicates = PlanTable(_duplicate_plan)
@@ -97,6 +106,7 @@ def _copy_plan(target: Layout, source: Layout) -> Plan:
             f"copy_(): output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}: "
             "copying cannot grow the tensor that it writes into"
         )
+    _warn_of_lost_parts(source, target)
     formula = Formula("copy", target.ndim, (Output(load(0, source.dtype).cast(target.dtype)),))
     write = kernel_plan(formula, (source,), shape, [target], in_place=True)
     record = None

@@ -19,7 +19,7 @@ from pellucid.autograd.inplace import in_place
 from pellucid.dtypes import int64
 from pellucid.layout import Layout, dense, layout_of
 from pellucid.operators.advanced import Picking, Shape, require_fit, summed_to
-from pellucid.operators.copying import clone
+from pellucid.operators.copying import clone, converted
 from pellucid.runtime import native
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
@@ -130,7 +130,8 @@ def _aligned(mask: Tensor, dim: int, x: Layout) -> Tensor:
 
 
 def put_masked(x: Tensor, dim: int, mask: Tensor, value: Any) -> None:
-    """``x[mask] = value``: a number, or a tensor that broadcasts to the picked cells.
+    """``x[mask] = value``: a number, or a tensor that broadcasts to the picked cells; that of one cell counts as a
+    number, whatever its dtype.
 
     Raises:
         RuntimeError: the tensor does not broadcast, or has another dtype.
@@ -138,6 +139,8 @@ def put_masked(x: Tensor, dim: int, mask: Tensor, value: Any) -> None:
     if not isinstance(value, Tensor):
         x.masked_fill_(_aligned(mask, dim, x.layout), value)
         return
+    if value.layout.numel == 1 and value.layout.dtype is not x.layout.dtype:
+        value = converted(value, x.layout.dtype)
     shape = x.layout.shape
     count = int(np.count_nonzero(array_of(mask)))
     require_fit(x.layout, value.layout, (*shape[:dim], count, *shape[dim + mask.layout.ndim :]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from builtins import range as range_of
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from pellucid.errors import shape_text
 from pellucid.layout import dense
 from pellucid.operators.define import both, deliver
 from pellucid.operators.functions import complex as complex_of
+from pellucid.operators.nested import from_cells
 from pellucid.operators.rows import delivered_same, is_inexact, not_tensor
 from pellucid.return_types import return_type
 from pellucid.tensor import Tensor, array_of, empty_like_layout
@@ -161,43 +164,93 @@ def histogram(
     Raises:
         RuntimeError: no bins, edges that do not ascend, limits that are not finite, a weight of another shape.
     """
-    if not isinstance(input, Tensor):
-        not_tensor("histogram", input)
-    if input.dtype not in (float32, float64):
-        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{input.dtype.scalar_name}'; use .float()")
-    if weight is not None and (weight.shape != input.shape or weight.dtype is not input.dtype):
-        raise RuntimeError(
-            f"histogram(): if weight tensor is provided it should have the same shape and dtype as input, got "
-            f"{list(weight.shape)} {weight.dtype} and {list(input.shape)} {input.dtype}"
-        )
-    cells = array_of(input).reshape(-1)
-    edges = _edges(cells, bins, range)
+    x = _histogram_input("histogram", input, weight, input.shape if isinstance(input, Tensor) else ())
+    if isinstance(bins, Tensor) and range is not None:
+        raise TypeError("histogram() received an invalid combination of arguments: edges leave no choice of a range")
+    cells = array_of(x).reshape(-1)
+    edges = _edges("histogram", cells, bins, _limits(range, 1)[0])
     shares = None if weight is None else array_of(weight).reshape(-1)
     counts, _ = np.histogram(cells, edges, weights=shares)
     counts = counts.astype(cells.dtype)
     if density:
         counts = counts / counts.sum() / np.diff(edges)
-    results = []
-    for values in (counts, edges):
-        result = empty_like_layout(dense(values.shape, input.dtype))
-        array_of(result)[...] = values
-        results.append(result)
+    results = [from_cells(values, x.dtype) for values in (counts, edges)]
     return histogram_result(delivered_same(results, out, "histogram"))
 
 
-def _edges(cells: np.ndarray[Any, Any], bins: Any, limits: tuple[float, float] | None) -> np.ndarray[Any, Any]:
+histogramdd_result = return_type("histogramdd", "hist", "bin_edges")
+
+
+@both
+def histogramdd(
+    input: Tensor, bins: int | Sequence[int] | Sequence[Tensor], *, range: Sequence[float] | None = None,
+    weight: Tensor | None = None, density: bool = False,
+) -> Any:  # fmt: skip
+    """`histogram` of points: ``input[..., d]`` are their coordinates, the result has a dimension for each.
+
+    Args:
+        bins: how many bins, for all dimensions or for each; or the edges for each.
+        range: the lowest and the highest edge of each dimension, one after the other.
+        weight: one for each point.
+
+    Raises:
+        RuntimeError: as `histogram`; bins or limits for another number of dimensions, points without coordinates.
+    """
+    x = _histogram_input("histogramdd", input, weight, input.shape[:-1] if isinstance(input, Tensor) else ())
+    if x.ndim < 2:
+        raise RuntimeError(f"histogramdd(): input tensor should have at least 2 dimensions, but got {x.ndim}")
+    n = x.shape[-1]
+    each: list[Any] = [bins] * n if isinstance(bins, int) else list(bins)
+    if len(each) != n:
+        raise RuntimeError(f"histogramdd(): bins for {len(each)} dimensions, but the points have {n} coordinates")
+    points = array_of(x).reshape(-1, n)
+    limits = _limits(range, n)
+    edges = [_edges("histogramdd", points[:, d], own, limits[d]) for d, own in enumerate(each)]
+    shares = None if weight is None else array_of(weight).reshape(-1)
+    counts, _ = np.histogramdd(points, edges, weights=shares)
+    if density:
+        counts = counts / counts.sum()
+        for d, own in enumerate(edges):
+            counts = counts / np.diff(own).reshape([-1 if k == d else 1 for k in range_of(n)])
+    return histogramdd_result((from_cells(counts, x.dtype), tuple([from_cells(own, x.dtype) for own in edges])))
+
+
+def _histogram_input(operator: str, x: Any, weight: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    """The input, of a dtype that can be counted, with a weight for each of ``shape``."""
+    if not isinstance(x, Tensor):
+        not_tensor(operator, x)
+    if x.dtype not in (float32, float64):
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{x.dtype.scalar_name}'; use .float()")
+    if weight is not None and (weight.shape != shape or weight.dtype is not x.dtype):
+        raise RuntimeError(
+            f"{operator}(): if weight tensor is provided it should have the same shape and dtype as input, got "
+            f"{list(weight.shape)} {weight.dtype} and {list(shape)} {x.dtype}"
+        )
+    return x
+
+
+def _limits(range: Any, n: int) -> list[tuple[float, float] | None]:
+    """The lowest and the highest edge for each of ``n`` dimensions, if they are given."""
+    if range is None:
+        return [None] * n
+    if len(range) != 2 * n:
+        raise RuntimeError(f"histogram(): for a {n}-dimensional histogram range should have {2 * n} elements, but got {len(range)}")
+    return list(zip(range[::2], range[1::2], strict=True))
+
+
+def _edges(operator: str, cells: np.ndarray[Any, Any], bins: Any, limits: tuple[float, float] | None) -> np.ndarray[Any, Any]:
     if isinstance(bins, Tensor):
         if bins.ndim != 1 or bins.numel() < 2:
-            raise RuntimeError(f"histogram(): bins tensor should have one dimension and two cells, got {list(bins.shape)}")
+            raise RuntimeError(f"{operator}(): bins tensor should have one dimension and two cells, got {list(bins.shape)}")
         edges = np.array(array_of(bins), cells.dtype)
         if (np.diff(edges) < 0).any():
-            raise RuntimeError("histogram(): bins must increase monotonically")
+            raise RuntimeError(f"{operator}(): bins must increase monotonically")
         return edges
     if bins < 1:
-        raise RuntimeError(f"histogram(): bins must be > 0, but got {bins}")
-    low, high = limits or ((float(cells.min()), float(cells.max())) if cells.size else (0.0, 0.0))
+        raise RuntimeError(f"{operator}(): bins must be > 0, but got {bins}")
+    low, high = limits or ((float(cells.min()), float(cells.max())) if cells.size else (0.0, 1.0))
     if not (np.isfinite(low) and np.isfinite(high)) or low > high:
-        raise RuntimeError(f"histogram(): the range must be finite and ascending, got [{low}, {high}]")
+        raise RuntimeError(f"{operator}(): the range must be finite and ascending, got [{low}, {high}]")
     if low == high:
-        low, high = (low - 0.5, high + 0.5) if limits is None else (low - 1, high + 1)
+        low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, bins + 1, dtype=cells.dtype)

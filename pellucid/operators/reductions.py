@@ -15,6 +15,7 @@ from pellucid.dtypes import DType, bool_, int64, require_dtype, uint8
 from pellucid.formula.expr import Expr, given, is_nan, node, select
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout
+from pellucid.operators.arguments import require_out_dtype
 from pellucid.operators.define import both, deliver
 from pellucid.operators.joining import cat
 from pellucid.operators.rows import (
@@ -35,6 +36,18 @@ from pellucid.plan import Plan, PlanTable
 from pellucid.tensor import Tensor
 
 Change = Callable[[Expr], Expr]
+
+
+def folded_as(operator: str, dtype: DType | None, out: Any) -> DType | None:
+    """The dtype to fold in: that of ``out``, if there is one.
+
+    Raises:
+        RuntimeError: another one was asked for.
+    """
+    if not isinstance(out, Tensor):
+        return dtype
+    require_out_dtype(operator, out, dtype and require_dtype(dtype, operator))
+    return out.layout.dtype
 
 
 def unchanged(e: Expr) -> Expr:
@@ -105,6 +118,8 @@ def sum(
         dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if type(dim) is list:
         dim = tuple(dim)
+    if out is not None:
+        dtype = folded_as("sum", dtype, out)
     try:
         result = _sums[input.layout, dim, keepdim, dtype](input)
     except AttributeError:
@@ -167,9 +182,11 @@ def _nansum_plan(x: Layout, dim: Dims, keepdim: bool, dtype: DType | None) -> Pl
     result = summed_dtype(x, dtype and require_dtype(dtype, "nansum"))
 
     def formula_of(walk: Walk) -> Formula:
-        element = walk.element(x.dtype).cast(result).cast(accumulator(result))
-        if element.dtype.is_floating_point:
+        element = walk.element(x.dtype)
+        if x.dtype.is_floating_point:
+            element = element.cast(accumulator(x.dtype))
             element = select(is_nan(element), 0.0, element)
+        element = element.cast(result).cast(accumulator(result))
         return fold_formula("nansum", "sum", walk, element, lambda total: total.cast(result))
 
     return fold_plan(formula_of, x, dims, keepdim)
@@ -183,6 +200,7 @@ def nansum(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Sums in which a NaN counts as 0."""
+    dtype = folded_as("nansum", dtype, out)
     result = _table(_nansums, "nansum", input, hashable(dim), keepdim, dtype)
     return result if out is None else deliver(result, out, "nansum")
 
@@ -253,6 +271,7 @@ def prod(
     """Products over one dimension or all: ``out[i] = prod_j input[i,j]``. Integers and booleans give int64."""
     if axis is not None or keepdims:
         dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
+    dtype = folded_as("prod", dtype, out)
     result = _table(_prods, "prod", input, dim, keepdim, dtype)
     return result if out is None else deliver(result, out, "prod")
 
@@ -281,6 +300,13 @@ def _nonzero(e: Expr) -> Expr:
 _tests = PlanTable(_test_plan)
 
 
+def _delivered_test(result: Any, out: Tensor, operator: str) -> Tensor:
+    """``out``, which may be boolean or uint8."""
+    if isinstance(out, Tensor) and out.layout.dtype in (bool_, uint8):
+        result = result.to(out.layout.dtype)
+    return deliver_same(result, out, operator)
+
+
 @both
 def all(
     input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None,
@@ -292,7 +318,7 @@ def all(
     if not isinstance(input, Tensor):
         not_tensor("all", input)
     result = _tests["all", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver_same(result, out, "all")
+    return result if out is None else _delivered_test(result, out, "all")
 
 
 @both
@@ -306,7 +332,7 @@ def any(
     if not isinstance(input, Tensor):
         not_tensor("any", input)
     result = _tests["any", input.layout, hashable(dim), keepdim](input)
-    return result if out is None else deliver_same(result, out, "any")
+    return result if out is None else _delivered_test(result, out, "any")
 
 
 def _count_plan(x: Layout, dim: Dims) -> Plan:

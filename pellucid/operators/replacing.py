@@ -5,6 +5,7 @@ They write through a view of the copy, so that their derivatives are those of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pellucid.operators.arguments import require_tensor
@@ -64,3 +65,19 @@ def slice_scatter(
     part = whole.movedim(d, 0)[start:end:step].movedim(0, d)
     result = _replaced("slice_scatter", whole, part, src)
     return result if out is None else deliver_same(result, out, "slice_scatter", input, src)
+
+
+@both
+def as_strided_scatter(
+    input: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None, *,
+    out: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """A copy of ``input`` in which the cells that ``as_strided(size, stride, storage_offset)`` shows are ``src``.
+
+    Raises:
+        RuntimeError: ``src`` has another shape, or cells would lie outside of the storage.
+    """
+    whole: Any = clone(require_tensor("as_strided_scatter", input))
+    part = whole.as_strided(size, stride, storage_offset)
+    result = _replaced("as_strided_scatter", whole, part, src)
+    return result if out is None else deliver_same(result, out, "as_strided_scatter", input, src)

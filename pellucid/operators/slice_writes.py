@@ -84,8 +84,8 @@ def _plan(
     if alpha != 1 or kind is bool:
         numbers["alpha"] = alpha
         value = _scaled(value, float64 if kind is float else int64)
-    kinds = {"index_add": RuntimeError}
-    bounds = Bounds(operator, d, x.shape[d], kinds.get(operator, IndexError), filling)
+    error = RuntimeError if operator == "index_add" and x.ndim > 1 else IndexError
+    bounds = Bounds(operator, d, x.shape[d], error, filling)
     formula = Scatter(operator, x.ndim, target, value, merging(op, x.dtype))
     result = like(x) if filling else None
     rule = WriteRule(name, manner, op, source, alpha)

@@ -197,7 +197,9 @@ def _require_flags(name: str, dim: Any, descending: Any) -> None:
 
 
 @both
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool | None = False, *, out: Any = None) -> Any:
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool | None = False, *, out: Any = None, axis: Any = None
+) -> Any:
     """(values, indices) in ascending order along ``dim``: ``values[i,j] = input[i, indices[i,j]]``.
 
     Equal cells stay in their order, also without ``stable`` and when descending. NaN counts as the largest.
@@ -205,6 +207,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool | 
     Raises:
         IndexError: there is no such dimension; RuntimeError: complex cells.
     """
+    dim = dim if axis is None else axis
     require_tensor("sort", input)
     _require_flags("sort", dim, descending)
     pair = _sorts["sort", input.layout, dim, bool(descending)](input)
@@ -235,8 +238,9 @@ _argsorts = PlanTable(_argsort_plan)
 
 
 @both
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, axis: Any = None) -> Tensor:
     """The indices that `sort` gives: ``input.gather(dim, indices)`` is in order."""
+    dim = dim if axis is None else axis
     require_tensor("argsort", input)
     _require_flags("argsort", dim, descending)
     return _argsorts[input.layout, dim, bool(descending)](input)
@@ -274,7 +278,7 @@ def _topk_plan(x: Layout, k: int, dim: int, largest: bool) -> Plan:
     if x.dtype.is_complex or x.dtype is bool_:
         raise RuntimeError(f"topk(): topk does not support {'bool' if x.dtype is bool_ else 'complex'} dtypes on CPU")
     if x.ndim == 0:
-        return lambda t: tuple([r[0] if k else r for r in _topks[t.reshape(1).layout, k, 0, largest](t.reshape(1))])
+        return lambda t: tuple([r[0] for r in _topks[t.reshape(1).layout, 1, 0, largest](t.reshape(1))])
     result = dense([k if a == d else n for a, n in enumerate(x.shape)], x.dtype)
     record = _recorder("topk", x, d, result)
     places = _first_plan(x, d, k, largest) if k <= MOST_KEPT else _sorted_keys[x, d, largest]
@@ -307,7 +311,8 @@ def _require_topk_flags(dim: Any, largest: Any, sorted: Any) -> None:
 
 @both
 def topk(
-    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None,
+    axis: Any = None,
 ) -> Any:
     """(values, indices) of the ``k`` largest cells along ``dim``, the largest first; or of the smallest ones.
 
@@ -316,6 +321,7 @@ def topk(
     Raises:
         RuntimeError: ``k`` is more than there are cells, or cells without an order.
     """
+    dim = dim if axis is None else axis
     require_tensor("topk", input)
     _require_topk_flags(dim, largest, sorted)
     pair = _topks[input.layout, as_index(k), dim, bool(largest)](input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -286,7 +287,19 @@ def t(input: Tensor) -> Tensor:
     return _ts[input.layout](input)
 
 
-_reversals = PlanTable(lambda x: _permuted_plan("PermuteBackward0", x, range(x.ndim)[::-1]))
+def _reversal_plan(x: Layout) -> Plan:
+    if x.ndim != 2:
+        warnings.warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw "
+            "an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*range(x.ndim - 1, -1, -1))` "
+            "to reverse the dimensions of a tensor.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return _permuted_plan("PermuteBackward0", x, range(x.ndim)[::-1])
+
+
+_reversals = PlanTable(_reversal_plan)
 
 
 def _matrix_transpose(x: Tensor, caller: str) -> Tensor:
@@ -377,8 +390,9 @@ _squeezes = PlanTable(_squeeze_plan)
 
 
 @view_function
-def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None, *, axis: Any = None) -> Tensor:
     """Without dimensions of size 1: all of them, or those that ``dim`` names."""
+    dim = dim if axis is None else axis
     if dim is not None and type(dim) is not int:
         dim = integers("squeeze", "dim", (dim,)) if isinstance(dim, Sequence) else integer("squeeze", "dim", dim)
     return _squeezes[input.layout, dim](input)
@@ -393,8 +407,9 @@ _unsqueezes = PlanTable(_unsqueeze_plan)
 
 
 @view_function
-def unsqueeze(input: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor:
     """With a dimension of size 1 at place ``dim``."""
+    dim = dim if axis is None else axis
     if type(dim) is not int:
         dim = integer("unsqueeze", "dim", dim)
     return _unsqueezes[input.layout, dim](input)

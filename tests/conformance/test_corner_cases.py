@@ -30,7 +30,18 @@ t.nonzero(t.ones(2, 2), as_tuple=True, out=t.empty(0, 2, dtype=t.long))
 t.nonzero(t.ones(2, 2), as_tuple=False, out=t.empty(0, 2, dtype=t.long))
 t.index_put_(t.zeros(3), (t.tensor([1]),), t.tensor(5.))
 t.index_put_(t.zeros(3), indices=(t.tensor([1, 1]),), values=t.tensor(5.), accumulate=True)
+t.zeros(3).masked_fill(t.tensor([True, False, True]), 2).index_put((t.tensor([True, False, True]),), t.tensor(1, dtype=t.float64))
+t.zeros(3).index_add(0, t.tensor([0, 3]), t.ones(2))
+t.zeros(2, 3).index_add(0, t.tensor([5]), t.ones(1, 3))
+t.as_strided_scatter(t.zeros(4), t.ones(2), (2,), (2,))
+t.as_strided_scatter(t.zeros(4), t.ones(3), (2,), (2,))
 t.zeros(10).topk(4, True)
+t.topk(t.tensor(3.), 0)
+t.combinations(t.arange(60), 30)
+t.combinations(t.arange(4), 3, True)
+t.combinations(t.empty(0), 2, True)
+t.zeros(1).expand(2**61).clone()
+t.zeros(1).expand(2**61).add(1)
 t.arange(10.).topk(3, dim=0, largest=1)
 t.unique(t.tensor([t.nan, 0., 0., t.nan, t.nan, 1.]), dim=0, return_inverse=True, return_counts=True)
 t.unique(t.tensor([[t.nan, 0.], [0., t.nan], [t.nan, 0.], [0, 1]]), dim=0, return_inverse=True, return_counts=True)
@@ -107,8 +118,29 @@ t.ones(2).addcdiv_(-2, t.ones(2), t.ones(2))
 t.ones(2).addcdiv_(t.ones(2), t.ones(2), t.ones(2))
 """
 
+REDUCTIONS = """
+t.sum(t.ones(2, 3, dtype=t.int32), 0, dtype=t.int64, out=t.zeros(3, dtype=t.int32))
+t.sum(t.tensor([1.5, 2]), 0, out=t.zeros((), dtype=t.int32))
+t.prod(t.tensor([1.5, 2]), 0, out=t.zeros((), dtype=t.int32))
+t.nansum(t.tensor([1.5, t.nan]), out=t.zeros((), dtype=t.float64))
+t.nansum(t.tensor([1.0, t.nan]), dtype=t.int32)
+t.mean(t.ones(2, 3), 0, out=t.zeros(3, dtype=t.float64))
+t.any(t.ones(2, 3), 1, out=t.zeros(2, dtype=t.uint8))
+t.all(t.ones(2, 3), 1, out=t.zeros(2))
+t.histogram(t.tensor([1., 2.]), 2, range=(1., 1.))
+t.histogram(t.empty(0), 2)
+t.histogram(t.tensor([1., 2.]), t.tensor([0., 1]), range=(0, 1))
+t.histogram(t.tensor([1., 2.]), 2, range=(2.,))
+t.histogramdd(t.arange(6.).view(3, 2), [2, 3])
+t.histogramdd(t.arange(6.).view(3, 2), 2)
+t.histogramdd(t.arange(6.).view(3, 2), [t.tensor([0., 1, 6]), t.tensor([0., 3])])
+t.histogramdd(t.arange(6.).view(3, 2), [2, 2], range=[0., 2., 0., 6.], weight=t.ones(3), density=True)
+t.histogramdd(t.arange(6.).view(3, 2), [2])
+t.histogramdd(t.arange(6.), 2)
+"""
 
-@pytest.mark.parametrize("source", expressions(VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS))
+
+@pytest.mark.parametrize("source", expressions(VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + REDUCTIONS))
 def test_matches_pytorch(source: str) -> None:
     check(source)
 
@@ -162,3 +194,9 @@ def test_a_saved_tensor_that_was_put_on_other_memory_is_noticed() -> None:
         x.set_(t.zeros(3))
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             y.sum().backward()
+
+
+@pytest.mark.parametrize("source", ["t.zeros(2, 3, 5).T", "t.tensor([1 + 2j, 3]).to(t.float32)"])
+def test_doubtful_calls_warn(source: str) -> None:
+    with pytest.warns(UserWarning, match="deprecated|discards"):
+        eval(source, {"t": pellucid})
