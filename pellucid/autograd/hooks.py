@@ -17,13 +17,13 @@ _keys = count()
 class RemovableHandle:
     """What registering a hook returns; ``remove()`` takes the hook off. It is a context manager, too."""
 
-    def __init__(self, hooks: dict[int, Any], on_empty: Callable[[], None] | None = None) -> None:
+    def __init__(self, hooks: Any) -> None:
+        """``hooks``: the dictionary that the hook is in, under the handle's ``id``."""
         self.id = next(_keys)
-        self._hooks = ref(hooks) if isinstance(hooks, HookDict) else hooks
-        self._on_empty = on_empty
+        self.hooks_dict_ref = ref(hooks)
 
     def remove(self) -> None:
-        hooks = self._hooks() if isinstance(self._hooks, ref) else self._hooks
+        hooks = self.hooks_dict_ref()
         if hooks is not None:
             hooks.pop(self.id, None)
 
@@ -74,7 +74,7 @@ class NodeHooks:
         for hook in tuple(self.post.values()):
             changed = hook(tuple(results), tuple(grads))
             if changed is not None:
-                results = changed if isinstance(changed, tuple | list) else (changed,)
+                results = _as_many(hook, changed, results)
         return [shared(g) for g in results] if self.post else results
 
 
@@ -85,23 +85,27 @@ def shared(g: Any) -> Any:
 
 
 def run_pre_hooks(hooks: HookDict, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The gradients after hooks that see all of them at once.
-
-    Raises:
-        RuntimeError: a hook gave back another number of them.
-    """
+    """The gradients after hooks that see all of them at once."""
     for hook in tuple(hooks.values()):
         changed = hook(grads)
-        if changed is None:
-            continue
-        changed = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
-        if len(changed) != len(grads):
-            raise RuntimeError(
-                f"hook '{hook_name(hook)}' has returned an incorrect number of values (got {len(changed)}, but "
-                f"expected {len(grads)})"
-            )
-        grads = changed
+        if changed is not None:
+            grads = _as_many(hook, changed, grads)
     return grads
+
+
+def _as_many(hook: Hook, changed: Any, grads: Sequence[Any]) -> tuple[Any, ...]:
+    """What a hook returned in place of ``grads``.
+
+    Raises:
+        RuntimeError: it returned another number of them.
+    """
+    changed = tuple(changed) if isinstance(changed, tuple | list) else (changed,)
+    if len(changed) != len(grads):
+        raise RuntimeError(
+            f"hook '{hook_name(hook)}' has returned an incorrect number of values (got {len(changed)}, but expected "
+            f"{len(grads)})"
+        )
+    return changed
 
 
 def hook_name(hook: Hook) -> str:

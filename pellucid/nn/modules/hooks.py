@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.autograd.function import Function
 from pellucid.autograd.hooks import RemovableHandle
-from pellucid.runtime import native
-from pellucid.tensor import Tensor
+from pellucid.nn.modules.backward_hooks import BackwardHooks, hook_last_call
 
 Hook = Callable[..., Any]
 
@@ -21,6 +20,7 @@ class Hooks:
     _forward_pre_hooks: OrderedDict[int, tuple[Hook, bool]]
     _backward_hooks: OrderedDict[int, Hook]
     _backward_pre_hooks: OrderedDict[int, Hook]
+    _is_full_backward_hook: bool | None = None
 
     def register_forward_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
@@ -42,7 +42,21 @@ class Hooks:
 
     def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """``hook(module, grad_input, grad_output)`` when the inputs' gradients are known; what it returns replaces them."""
+        self._set_kind(True)
         return add_hook(self._backward_hooks, hook, prepend)
+
+    def register_backward_hook(self, hook: Hook) -> RemovableHandle:
+        """The old kind: ``hook`` sees the gradients of the last call inside of ``forward`` alone."""
+        self._set_kind(False)
+        return add_hook(self._backward_hooks, hook)
+
+    def _set_kind(self, full: bool) -> None:
+        if self._is_full_backward_hook is (not full):
+            raise RuntimeError(
+                "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only one "
+                "of them."
+            )
+        self._is_full_backward_hook = full
 
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """``hook(module, grad_output)`` before the module's backward; what it returns replaces the gradients."""
@@ -58,29 +72,80 @@ def add_hook(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> 
     return handle
 
 
+# -- hooks of all modules ---------------------------------------------------------------------------------------------
+
+everywhere: OrderedDict[int, tuple[str, Any]] = OrderedDict()  # (kind, hook): one dictionary, for one question per call
+
+
+def of_all(kind: str) -> list[Any]:
+    """The hooks of all modules of one kind, in the order of registration."""
+    return [hook for k, hook in everywhere.values() if k == kind]
+
+
+def register_module_forward_hook(
+    hook: Hook, *, with_kwargs: bool = False, always_call: bool = False
+) -> RemovableHandle:
+    """``Module.register_forward_hook`` for all modules; it runs before their own."""
+    return add_hook(everywhere, ("forward", (hook, with_kwargs, always_call)))
+
+
+def register_module_forward_pre_hook(hook: Hook) -> RemovableHandle:
+    """``Module.register_forward_pre_hook`` for all modules; it runs before their own."""
+    return add_hook(everywhere, ("forward_pre", (hook, False)))
+
+
+def register_module_full_backward_hook(hook: Hook) -> RemovableHandle:
+    """``Module.register_full_backward_hook`` for all modules."""
+    if of_all("last_call"):
+        raise RuntimeError("Cannot use both regular backward hooks and full backward hooks as a global Module hook.")
+    return add_hook(everywhere, ("backward", hook))
+
+
+def register_module_full_backward_pre_hook(hook: Hook) -> RemovableHandle:
+    """``Module.register_full_backward_pre_hook`` for all modules."""
+    return add_hook(everywhere, ("backward_pre", hook))
+
+
+def register_module_backward_hook(hook: Hook) -> RemovableHandle:
+    """``Module.register_backward_hook`` for all modules."""
+    if of_all("backward"):
+        raise RuntimeError("Cannot use both regular backward hooks and full backward hooks as a global Module hook.")
+    return add_hook(everywhere, ("last_call", hook))
+
+
+# -- a call -----------------------------------------------------------------------------------------------------------
+
+
 def call_with_hooks(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """``module.forward`` between all of the module's hooks."""
-    waiting = OrderedDict(module._forward_hooks)
+    """``module.forward`` between all hooks."""
+    waiting = [*of_all("forward"), *module._forward_hooks.values()]
     result = None
     try:
         inputs, named = _before(module, inputs, named)
-        backward = BackwardHooks(module) if module._backward_hooks or module._backward_pre_hooks else None
+        own = list(module._backward_hooks.values())
+        old = [] if module._is_full_backward_hook is not False else own
+        full = [*of_all("backward"), *([] if old else own)]
+        first = [*of_all("backward_pre"), *module._backward_pre_hooks.values()]
+        backward = BackwardHooks(module, full, first) if full or first else None
         if backward:
             inputs = backward.enter(inputs)
         result = module.forward(*inputs, **named)
         while waiting:
-            _, hook = waiting.popitem(last=False)
-            result = _after(module, hook, inputs, named, result)
-        return backward.leave(result) if backward else result
+            result = _after(module, waiting.pop(0), inputs, named, result)
+        if backward:
+            result = backward.leave(result)
+        if old := [*of_all("last_call"), *old]:
+            hook_last_call(module, result, old)
+        return result
     except Exception:
-        for hook in waiting.values():
+        for hook in waiting:
             if hook[2]:
-                result = _after(module, hook, inputs, named, result)
+                result = _after_failure(module, hook, inputs, named, result)
         raise
 
 
 def _before(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    for hook, with_names in list(module._forward_pre_hooks.values()):
+    for hook, with_names in [*of_all("forward_pre"), *module._forward_pre_hooks.values()]:
         changed = hook(module, inputs, named) if with_names else hook(module, inputs)
         if changed is None:
             continue
@@ -101,90 +166,14 @@ def _after(module: Any, hook: Any, inputs: tuple[Any, ...], named: dict[str, Any
     return result if changed is None else changed
 
 
-class _Watch(Function):
-    """The identity on some tensors; their gradients pass through a function on the way back."""
-
-    @staticmethod
-    def forward(ctx: Any, seen: Callable[[tuple[Any, ...]], tuple[Any, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.seen = seen
-        ctx.set_materialize_grads(False)
-        return tuple([t.view_as(t) for t in tensors])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
-        return (None, *ctx.seen(grads))
-
-
-class BackwardHooks:
-    """The backward hooks during one call of a module: its inputs and results are watched by identities."""
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.hooks, self.pre_hooks = list(module._backward_hooks.values()), list(module._backward_pre_hooks.values())
-        self.watched, self.inputs, self.gradients = False, 0, None  # type: bool, int, Any
-
-    def enter(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The inputs, watched: their gradients go to the hooks."""
-        self.inputs = len(inputs)
-        places = [k for k, x in enumerate(inputs) if isinstance(x, Tensor)]
-        if not self.hooks or not native.grad_enabled() or not any(inputs[k].tracked for k in places):
-            return inputs
-        self.watched = True
-
-        def seen(grads: tuple[Any, ...]) -> tuple[Any, ...]:
-            full: list[Any] = [None] * self.inputs
-            for k, g in zip(places, grads, strict=True):
-                full[k] = g
-            changed = self._call(tuple(full))
-            return tuple([changed[k] for k in places])
-
-        return _exchanged(inputs, places, seen)
-
-    def _call(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self.gradients is None:  # they come by another way than through the results: a derivative of the derivative
-            return grads
-        for hook in self.hooks:
-            changed = hook(self.module, grads, self.gradients)
-            if changed is None:
-                continue
-            changed = changed if isinstance(changed, tuple) else (changed,)
-            if len(changed) != len(grads):
-                raise RuntimeError(
-                    f"Backward hook returned an invalid number of grad_input, got {len(changed)}, but expected {len(grads)}"
-                )
-            grads = changed
-        self.gradients = None
-        return grads
-
-    def leave(self, result: Any) -> Any:
-        """The result, watched: its gradients go to the hooks that come first, and are kept for the others."""
-        many = isinstance(result, tuple)
-        results: tuple[Any, ...] = result if many else (result,)
-        places = [k for k, x in enumerate(results) if isinstance(x, Tensor)]
-        if not native.grad_enabled() or not any(results[k].tracked for k in places):
-            return result
-
-        def seen(grads: tuple[Any, ...]) -> tuple[Any, ...]:
-            full: list[Any] = [None] * len(results)
-            for k, g in zip(places, grads, strict=True):
-                full[k] = g
-            outgoing = tuple(full)
-            for hook in self.pre_hooks:
-                changed = hook(self.module, outgoing)
-                if changed is not None:
-                    outgoing = changed if isinstance(changed, tuple) else (changed,)
-            self.gradients = outgoing
-            if not self.watched:
-                self._call((None,) * self.inputs)
-            return tuple([outgoing[k] for k in places])
-
-        watched = _exchanged(results, places, seen)
-        return watched if many else watched[0]
-
-
-def _exchanged(values: tuple[Any, ...], places: list[int], seen: Any) -> tuple[Any, ...]:
-    made = _Watch.apply(seen, *[values[k] for k in places])
-    full = list(values)
-    for k, t in zip(places, made, strict=True):
-        full[k] = t
-    return tuple(full)
+def _after_failure(module: Any, hook: Any, inputs: tuple[Any, ...], named: dict[str, Any], result: Any) -> Any:
+    try:
+        return _after(module, hook, inputs, named, result)
+    except Exception as error:
+        warnings.warn(
+            "module forward hook with ``always_call=True`` raised an exception that was silenced as another error was "
+            f"raised in forward: {error}",
+            UserWarning,
+            stacklevel=5,
+        )
+        return result

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from pellucid.autograd.hooks import RemovableHandle
 from pellucid.nn.parameter import Buffer, Parameter
 from pellucid.tensor import Tensor
 
@@ -17,6 +19,38 @@ def typename(value: Any) -> str:
         return str(value.type())
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+_registration: OrderedDict[int, tuple[str, Callable[..., Any]]] = OrderedDict()  # hooks of all modules, with their kind
+
+
+def _on_registration(kind: str, hook: Callable[..., Any]) -> RemovableHandle:
+    handle = RemovableHandle(_registration)
+    _registration[handle.id] = kind, hook
+    return handle
+
+
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """``hook(module, name, parameter)`` whenever a module registers a parameter; it may return another one."""
+    return _on_registration("parameter", hook)
+
+
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """``hook(module, name, buffer)`` whenever a module registers a buffer; it may return another one."""
+    return _on_registration("buffer", hook)
+
+
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """``hook(module, name, submodule)`` whenever a module registers a submodule; it may return another one."""
+    return _on_registration("module", hook)
+
+
+def _after_hooks(kind: str, module: Any, name: str, value: Any) -> Any:
+    """What is to be registered: the value, or what a hook gave in its place."""
+    for wanted, hook in tuple(_registration.values()):
+        changed = hook(module, name, value) if wanted == kind else None
+        value = value if changed is None else changed
+    return value
 
 
 class Members:
@@ -51,7 +85,7 @@ class Members:
         elif isinstance(value, Members):
             self._require_started("module")
             self._forget(name, "_parameters", "_buffers")
-            own["_modules"][name] = value
+            own["_modules"][name] = _after_hooks("module", self, name, value)
         elif name in own.get("_modules", ()):
             if value is not None:
                 raise TypeError(
@@ -68,7 +102,7 @@ class Members:
                 raise TypeError(
                     f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
                 )
-            own["_buffers"][name] = value
+            own["_buffers"][name] = _after_hooks("buffer", self, name, value)
         else:
             object.__setattr__(self, name, value)
 
@@ -112,7 +146,7 @@ class Members:
                 f"Cannot assign non-leaf Tensor to parameter '{name}': a parameter is created, not computed. To make it "
                 "depend on another tensor, compute the value in forward()."
             )
-        self._parameters[name] = param
+        self._parameters[name] = _after_hooks("parameter", self, name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """State that is saved (if ``persistent``) and moved with the module, and never trained.
@@ -125,7 +159,7 @@ class Members:
             raise TypeError(
                 f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = _after_hooks("buffer", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -140,7 +174,7 @@ class Members:
         if module is not None and not isinstance(module, Members):
             raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_name(name, "module", "_modules")
-        self._modules[name] = module
+        self._modules[name] = _after_hooks("module", self, name, module)
 
     def register_module(self, name: str, module: Any) -> None:
         """`add_module`."""

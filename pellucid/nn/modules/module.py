@@ -8,8 +8,22 @@ from typing import Any, Self
 
 from pellucid.autograd.modes import no_grad
 from pellucid.dtypes import DType
-from pellucid.nn.modules.hooks import Hooks, call_with_hooks
+from pellucid.nn.modules.hooks import Hooks, call_with_hooks, everywhere
+from pellucid.nn.modules.hooks import register_module_backward_hook as register_module_backward_hook
+from pellucid.nn.modules.hooks import register_module_forward_hook as register_module_forward_hook
+from pellucid.nn.modules.hooks import register_module_forward_pre_hook as register_module_forward_pre_hook
+from pellucid.nn.modules.hooks import register_module_full_backward_hook as register_module_full_backward_hook
+from pellucid.nn.modules.hooks import register_module_full_backward_pre_hook as register_module_full_backward_pre_hook
 from pellucid.nn.modules.members import Members
+from pellucid.nn.modules.members import (
+    register_module_buffer_registration_hook as register_module_buffer_registration_hook,
+)
+from pellucid.nn.modules.members import (
+    register_module_module_registration_hook as register_module_module_registration_hook,
+)
+from pellucid.nn.modules.members import (
+    register_module_parameter_registration_hook as register_module_parameter_registration_hook,
+)
 from pellucid.nn.modules.state import State
 from pellucid.operators.creation import empty_like
 from pellucid.tensor import Tensor
@@ -50,7 +64,13 @@ class Module(Members, Hooks, State):
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         own = self.__dict__
-        if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
+        if (
+            own["_forward_hooks"]
+            or own["_forward_pre_hooks"]
+            or own["_backward_hooks"]
+            or own["_backward_pre_hooks"]
+            or everywhere
+        ):
             return call_with_hooks(self, inputs, named)
         return self.forward(*inputs, **named)
 
