@@ -125,7 +125,8 @@ class Module(Members, Hooks, State):
             for module in self.children():
                 module._apply(fn)
         with no_grad():
-            for p in self._parameters.values():
+            parameters: list[Any] = list(self._parameters.values())
+            for p in parameters:
                 if p is not None:
                     new = fn(p)
                     if new is not p:
