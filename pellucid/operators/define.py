@@ -50,8 +50,10 @@ def wrap_dim(operator: str, dim: int, ndim: int) -> int:
     """A dimension counted from the front; a 0-d tensor has the dimensions -1 and 0.
 
     Raises:
-        IndexError: there is no such dimension.
+        IndexError: there is no such dimension. TypeError: none was given.
     """
+    if dim is None:
+        raise TypeError(f"{operator}() missing 1 required positional argument: 'dim'")
     most = max(ndim, 1)
     if not -most <= dim < most:
         raise IndexError(

@@ -27,12 +27,14 @@ def diff(
     append: Tensor | None = None,
     *,
     out: Tensor | None = None,
+    axis: Any = None,
 ) -> Tensor:
     """Differences of neighbours along ``dim``, ``n`` times: ``out[j] = input[j+1] - input[j]``.
 
     Raises:
         RuntimeError: a tensor without dimensions, a negative ``n``.
     """
+    dim = dim if axis is None else axis
     x: Any = input
     if x.ndim == 0:
         raise RuntimeError("diff(): diff expects input to be at least one-dimensional; use x.reshape(1)")

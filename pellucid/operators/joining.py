@@ -204,12 +204,13 @@ _stacks = PlanTable(_stack_plan)
 
 
 @public
-def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, axis: Any = None) -> Tensor:
     """Tensors of one shape side by side along a new dimension: ``out[k,i,j] = tensors[k][i,j]`` (here ``dim=0``).
 
     Raises:
         RuntimeError: shapes that differ, or nothing to stack.
     """
+    dim = dim if axis is None else axis
     if type(tensors) not in _LISTS:
         tensors = _operands("stack", tensors)
     try:

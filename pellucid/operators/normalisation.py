@@ -9,6 +9,8 @@ Each is one staged formula: a row is read from memory once and stays in the cach
 
 from __future__ import annotations
 
+from typing import Any
+
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.graph import recorder
 from pellucid.dtypes import DType, require_dtype
@@ -76,13 +78,16 @@ _softmax_gradients = PlanTable(_softmax_gradient_plan)
 
 
 @both
-def softmax(input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None) -> Tensor:
+def softmax(
+    input: Tensor, dim: Any = None, dtype: DType | None = None, *, out: Tensor | None = None, axis: Any = None
+) -> Tensor:
     """``exp(x) / sum(exp(x))`` along ``dim``: positive, and 1 in total. ``dtype`` converts the input first.
 
     Raises:
         IndexError: there is no such dimension.
         NotImplementedError: the cells are integers.
     """
+    dim = dim if axis is None else axis
     if not isinstance(input, Tensor):
         not_tensor("softmax", input)
     result = _softmaxes["softmax", input.layout, dim, dtype](input)
@@ -90,13 +95,16 @@ def softmax(input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor 
 
 
 @both
-def log_softmax(input: Tensor, dim: int, dtype: DType | None = None, *, out: Tensor | None = None) -> Tensor:
+def log_softmax(
+    input: Tensor, dim: Any = None, dtype: DType | None = None, *, out: Tensor | None = None, axis: Any = None
+) -> Tensor:
     """``log(softmax(x))`` along ``dim``, computed as ``x - max - log(sum(exp(x - max)))``.
 
     Raises:
         IndexError: there is no such dimension.
         NotImplementedError: the cells are integers.
     """
+    dim = dim if axis is None else axis
     if not isinstance(input, Tensor):
         not_tensor("log_softmax", input)
     result = _softmaxes["log_softmax", input.layout, dim, dtype](input)

@@ -263,8 +263,13 @@ _logsumexp_gradients = PlanTable(_logsumexp_gradient_plan)
 
 
 @both
-def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def logsumexp(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None, axis: Dims = None
+) -> Tensor:
     """``log(sum(exp(x)))`` over ``dim``, without overflow."""
+    dim = dim if axis is None else axis
+    if dim is None:
+        raise TypeError("logsumexp() missing 1 required positional argument: 'dim'")
     if not isinstance(input, Tensor):
         not_tensor("logsumexp", input)
     x: Any = input

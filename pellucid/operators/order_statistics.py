@@ -164,9 +164,10 @@ _whole = PlanTable(_whole_plan)
 
 
 @both
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None, axis: Any = None) -> Any:
     """The middle cell (of an even number, the lower one): of all cells, or (values, indices) along ``dim``.
     NaN if there is one."""
+    dim = dim if axis is None else axis
     return _median("median", _median_place, median_result, input, dim, keepdim, out)
 
 

@@ -128,8 +128,9 @@ _unbinds = PlanTable(_unbind_plan)
 
 
 @view_function
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+def unbind(input: Tensor, dim: int = 0, *, axis: Any = None) -> tuple[Tensor, ...]:
     """All ``input.select(dim, i)``."""
+    dim = dim if axis is None else axis
     return _unbinds[input.layout, integer("unbind", "dim", dim)](input)
 
 
@@ -214,8 +215,9 @@ _chunks = PlanTable(_chunk_plan)
 
 
 @view_function
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0, *, axis: Any = None) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of one size along ``dim``; the last may be smaller."""
+    dim = dim if axis is None else axis
     return _chunks["Split", input.layout, integer("chunk", "chunks", chunks), dim](input)
 
 

@@ -88,7 +88,8 @@ method(_tile_method, "tile")
 
 @both
 def repeat_interleave(
-    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None,
+    axis: Any = None,
 ) -> Tensor:
     """Each element along ``dim`` (without it: of the flattened tensor) ``repeats`` times in a row. ``repeats`` is a
     number, or a tensor with a number for each. ``repeat_interleave(repeats)`` gives the places themselves.
@@ -96,6 +97,7 @@ def repeat_interleave(
     Raises:
         RuntimeError: negative repeats, or another number of them than elements.
     """
+    dim = dim if axis is None else axis
     require_tensor("repeat_interleave", input)
     if repeats is None:
         return _places(input, output_size)

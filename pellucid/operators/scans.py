@@ -113,15 +113,21 @@ def _scanned(plans: PlanTable, name: str, input: Any, *arguments: Any) -> Any:
 
 
 @both
-def cumsum(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
+def cumsum(
+    input: Tensor, dim: Any = None, *, dtype: DType | None = None, out: Tensor | None = None, axis: Any = None
+) -> Tensor:
     """Running sums along ``dim``: ``out[i,j] = sum_{k<=j} input[i,k]``. Integers and booleans give int64."""
+    dim = dim if axis is None else axis
     dtype = out.dtype if dtype is None and out is not None else dtype
     return deliver_same(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")
 
 
 @both
-def cumprod(input: Tensor, dim: int, *, dtype: DType | None = None, out: Tensor | None = None) -> Tensor:
+def cumprod(
+    input: Tensor, dim: Any = None, *, dtype: DType | None = None, out: Tensor | None = None, axis: Any = None
+) -> Tensor:
     """Running products along ``dim``: ``out[i,j] = prod_{k<=j} input[i,k]``. Integers and booleans give int64."""
+    dim = dim if axis is None else axis
     dtype = out.dtype if dtype is None and out is not None else dtype
     return deliver_same(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")
 
@@ -181,14 +187,16 @@ cummin_result = return_type("cummin", "values", "indices")
 
 
 @both
-def cummax(input: Tensor, dim: int, *, out: Sequence[Tensor] | None = None) -> Any:
+def cummax(input: Tensor, dim: Any = None, *, out: Sequence[Tensor] | None = None, axis: Any = None) -> Any:
     """The largest cell so far along ``dim`` and its position (the last of equals)."""
+    dim = dim if axis is None else axis
     return cummax_result(delivered_same(_scanned(_extremes, "cummax", input, dim), out, "cummax"))
 
 
 @both
-def cummin(input: Tensor, dim: int, *, out: Sequence[Tensor] | None = None) -> Any:
+def cummin(input: Tensor, dim: Any = None, *, out: Sequence[Tensor] | None = None, axis: Any = None) -> Any:
     """The smallest cell so far along ``dim`` and its position (the last of equals)."""
+    dim = dim if axis is None else axis
     return cummin_result(delivered_same(_scanned(_extremes, "cummin", input, dim), out, "cummin"))
 
 

@@ -291,8 +291,8 @@ def _reversal_plan(x: Layout) -> Plan:
     if x.ndim != 2:
         warnings.warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw "
-            "an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*range(x.ndim - 1, -1, -1))` "
-            "to reverse the dimensions of a tensor.",
+            "an error in a future release. Consider `x.mT` to transpose batches of matrices, or "
+            "`x.permute(*range(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
             UserWarning,
             stacklevel=4,
         )
