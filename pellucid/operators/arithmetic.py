@@ -55,8 +55,8 @@ def _rsub_name(a: Operand, b: Operand, *_: Operand) -> str:
 _add = Pointwise("add", lambda a, b: a + b, SAME)
 _sub = Pointwise("sub", lambda a, b: a - b, SAME, refuse=_refuse_bool_sub, node_name=_rsub_name)
 _rsub = Pointwise("rsub", lambda a, b: b - a, SAME, refuse=_refuse_bool_sub)
-_scaled_add = Pointwise("add", lambda a, b, alpha: a + alpha * b, SAME, promoting=2)
-_scaled_sub = Pointwise("sub", lambda a, b, alpha: a - alpha * b, SAME, promoting=2, refuse=_refuse_bool_sub)
+_scaled_add = Pointwise("add", lambda a, b, alpha: a + alpha * b, SAME, promoting=2, rounded=3)
+_scaled_sub = Pointwise("sub", lambda a, b, alpha: a - alpha * b, SAME, promoting=2, rounded=3, refuse=_refuse_bool_sub)
 
 
 def _scaled(plain: Pointwise, scaled: Pointwise, target: Any, input: Any, other: Any, alpha: Any, out: Any) -> Any:
@@ -156,7 +156,7 @@ alias("subtract", sub)
 
 mul = binary(
     "mul", lambda a, b: a * b, SAME, "Products: ``out[...] = input[...] * other[...]``; of booleans: and.",
-    numbers="either",
+    numbers="either", precise=True,
 )  # fmt: skip
 alias("multiply", mul)
 
@@ -196,14 +196,23 @@ def floored_remainder(a: Expr, b: Expr) -> Expr:
     return select(rest.differs(zero) & (b < zero).differs(rest < zero), rest + b, rest)
 
 
-_div = Pointwise("div", lambda a, b: a / b, FLOAT)
+def number_over(x: Expr, number: Expr) -> Expr:
+    """``number / x`` as PyTorch computes it: the reciprocal, rounded to the dtype, times the number."""
+    inverse = E.unary("reciprocal", x.cast(working(x.dtype))).cast(x.dtype)
+    return inverse.cast(number.dtype) * number
+
+
+_div = Pointwise("div", lambda a, b: a / b, FLOAT, precise=True)
 _div_trunc = Pointwise(
     "div", truncated_quotient, SAME,
     takes="uif", kernel="div_trunc_cpu", node_name="DivBackward2", gradient="zero", stored=True,
 )  # fmt: skip
 _div_floor = Pointwise(
     "div", floored_quotient, SAME,
-    takes="uif", kernel="div_floor_cpu", node_name="DivBackward2", gradient="zero",
+    takes="uif", kernel="div_floor_cpu", node_name="DivBackward2", gradient="zero", precise=True,
+)  # fmt: skip
+_number_over = Pointwise(
+    "div", number_over, FLOAT, node_name="MulBackward0", stored=True, precise=True,
 )  # fmt: skip
 _divisions = {None: _div, "trunc": _div_trunc, "floor": _div_floor}
 _quotients = _div.plans
@@ -260,7 +269,7 @@ floor_divide = binary(
     "floor_divide", floored_quotient, SAME,
     "Quotients rounded down: ``out[...] = floor(input[...] / other[...])``.\n\n"
     "Raises:\n    RuntimeError: an integer is divided by zero.",
-    numbers="either", takes="uif", kernel="div_floor_cpu", gradient="undefined",
+    numbers="either", takes="uif", kernel="div_floor_cpu", gradient="undefined", precise=True,
 )  # fmt: skip
 remainder = binary(
     "remainder", floored_remainder, SAME,
@@ -492,16 +501,16 @@ def positive(input: Tensor) -> Tensor:
 
 # -- as operators -----------------------------------------------------------------------------------------------------
 
-for _name, _op in (
-    ("add", _add),
-    ("sub", _sub),
-    ("mul", mul.operator),  # type: ignore[attr-defined]
-    ("truediv", _div),
-    ("floordiv", floor_divide.operator),  # type: ignore[attr-defined]
-    ("mod", remainder.operator),  # type: ignore[attr-defined]
+for _name, _op, _reflected in (
+    ("add", _add, reflected(_add, commutes=True)),
+    ("sub", _sub, reflected(_sub)),
+    ("mul", mul.operator, reflected(mul.operator, commutes=True)),  # type: ignore[attr-defined]
+    ("truediv", _div, reflected(_number_over, commutes=True)),
+    ("floordiv", floor_divide.operator, reflected(floor_divide.operator)),  # type: ignore[attr-defined]
+    ("mod", remainder.operator, reflected(remainder.operator)),  # type: ignore[attr-defined]
 ):
     dunder(_name, infix(_op))
-    dunder(f"r{_name}", reflected(_op, commutes=_name in ("add", "mul")))
+    dunder(f"r{_name}", _reflected)
     dunder(f"i{_name}", in_place_binary(_op, foreign=NotImplemented))
 for _old, _name in (("__div__", "__truediv__"), ("__rdiv__", "__rtruediv__"), ("__idiv__", "__itruediv__")):
     method(getattr(Tensor, _name), _old)

@@ -72,11 +72,11 @@ def _refuse_integers(operands: Sequence[Operand], common: DType) -> None:
 
 
 _addcmul = Pointwise(
-    "addcmul", lambda x, a, b, value: x + value * (a * b), SAME,
+    "addcmul", lambda x, a, b, value: x + value * a * b, SAME,
     takes="uifc", kernel="addcmul_cpu_out", promoting=3,
 )  # fmt: skip
 _addcdiv = Pointwise(
-    "addcdiv", lambda x, a, b, value: x + value * (a / b), SAME, promoting=3, refuse=_refuse_integers
+    "addcdiv", lambda x, a, b, value: x + value * a / b, SAME, promoting=3, refuse=_refuse_integers
 )
 
 

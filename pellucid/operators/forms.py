@@ -151,12 +151,14 @@ def infix(op: Pointwise) -> Callable[[Tensor, Any], Any]:
 
 
 def reflected(op: Pointwise, commutes: bool = False) -> Callable[[Tensor, Any], Any]:
-    """``other - x``: the number comes first, and ``other`` too unless the order does not matter."""
+    """``other - x``: ``other`` comes first unless the order does not matter."""
     plans = op.plans
 
     def backward(self: Tensor, other: Any) -> Any:
-        if type(other) in NUMBERS:
-            return plans[type(other), require_tensor(self, op.name).layout](other, self)
+        kind = type(other)
+        if kind in NUMBERS:
+            layout = require_tensor(self, op.name).layout
+            return plans[layout, kind](self, other) if commutes else plans[kind, layout](other, self)
         require_tensor(self, op.name)
         try:
             value = number_or_tensor(other, op.name, "other", self)

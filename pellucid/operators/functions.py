@@ -154,7 +154,8 @@ logaddexp2 = binary(
 
 def _xlogy(a: Expr, b: Expr) -> Expr:
     nothing = a.equals(0.0) & ~is_nan(b) & ((b <= 0.0) | b.equals(float("inf")))
-    return select(nothing, 0.0, a * E.unary("log", select(nothing, 1.0, b)))
+    product = a * E.unary("log", select(nothing, 1.0, b))
+    return select(nothing, 0.0, select(a.equals(0.0), product + 0.0, product))  # 0, not -0, also where log(b) < 0
 
 
 def _xlogy_name(a: Operand, b: Operand) -> str:

@@ -80,6 +80,9 @@ class Pointwise:
         promoting: how many of the operands take part in type promotion; further ones are plain parameters.
         refuse: raises for operands that have an error of their own; called with them and their common dtype.
         stored: hand operands over in the dtype itself, also where it is computed with a wider one.
+        rounded: how many of the operands are rounded to the common dtype before it is computed with a wider one, if
+            not those that take part in type promotion.
+        precise: a number as the second operand is not rounded.
         gradient: "derived" from the formula, "zero" for steps, or "undefined": `backward` raises.
     """
 
@@ -96,8 +99,11 @@ class Pointwise:
         refuse: Callable[[Sequence[Operand], DType], None] | None = None,
         gradient: str = "derived",
         stored: bool = False,
+        rounded: int | None = None,
+        precise: bool = False,
     ) -> None:
-        self.gradient, self.stored = gradient, stored
+        self.gradient, self.stored, self.precise = gradient, stored, precise
+        self.rounded = promoting if rounded is None else rounded
         self.name, self.expression, self.kind, self.takes = name, expression, kind, takes
         self.kernel, self.node_name, self.promoting, self.refuse = kernel or name, node_name, promoting, refuse
         self.plans = PlanTable(self.build)
@@ -127,17 +133,20 @@ class Pointwise:
             return "Convert the operands first, for example by .float()."
         return "Convert the operands first, for example by .long(), or compare them: tests give booleans."
 
-    def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
-        """The operands' cells in the dtype to compute with. ``rounded``: after rounding to ``inner`` itself, so that
-        ``bfloat16 == 0.1`` compares what is stored."""
-        args = [operand_expr(k, x) for k, x in enumerate(operands)]
-        if rounded or self.stored:
-            args = [a.cast(inner) for a in args]
-        return args if self.stored else [a.cast(working(inner)) for a in args]
+    def arguments(self, operands: Sequence[Operand], inner: DType) -> list[Expr]:
+        """The operands' cells in the dtype to compute with, after rounding to ``inner`` itself: ``bfloat16 == 0.1``
+        compares what would be stored. Parameters, and a number that divides or multiplies, keep their digits."""
+        args = []
+        for k, x in enumerate(operands):
+            number = not (isinstance(x, Layout) and x.ndim)
+            rounded = (self.rounded is None or k < self.rounded) and not (self.precise and k == 1 and number)
+            value = operand_expr(k, x).cast(inner) if rounded else operand_expr(k, x)
+            args.append(value if self.stored and rounded else value.cast(working(inner)))
+        return args
 
     def formula(self, operands: Sequence[Operand], rank: int) -> Formula:
         inner, result = self.kind(self.common(operands))
-        value = self.expression(*self.arguments(operands, inner, result is bool_))
+        value = self.expression(*self.arguments(operands, inner))
         return Formula(self.name, rank, (Output(value.cast(result)),))
 
     def shape(self, operands: Sequence[Operand]) -> tuple[int, ...]:

@@ -190,7 +190,7 @@ class Where(Pointwise):
             )
         return common_dtype(operands[1:])
 
-    def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
+    def arguments(self, operands: Sequence[Operand], inner: DType) -> list[Expr]:
         condition, *values = [operand_expr(k, x) for k, x in enumerate(operands)]
         return [condition.cast(bool_), *(v.cast(working(inner)) for v in values)]
 
@@ -252,7 +252,7 @@ class MaskedFill(Pointwise):
     def result(self, shape: tuple[int, ...], tensors: list[Layout], dtype: DType) -> Layout:
         return dense(shape, dtype)  # PyTorch fills a contiguous copy
 
-    def arguments(self, operands: Sequence[Operand], inner: DType, rounded: bool) -> list[Expr]:
+    def arguments(self, operands: Sequence[Operand], inner: DType) -> list[Expr]:
         x, mask, value = [operand_expr(k, o) for k, o in enumerate(operands)]
         return [x.cast(working(inner)), mask, value.cast(inner).cast(working(inner))]
 
