@@ -35,6 +35,7 @@ from pellucid.operators.activations import softplus as softplus
 from pellucid.operators.activations import softshrink as softshrink
 from pellucid.operators.activations import softsign as softsign
 from pellucid.operators.activations import tanhshrink as tanhshrink
+from pellucid.operators.bags import embedding_bag as embedding_bag
 from pellucid.operators.channel_norms import batch_norm as batch_norm
 from pellucid.operators.channel_norms import group_norm as group_norm
 from pellucid.operators.channel_norms import instance_norm as instance_norm

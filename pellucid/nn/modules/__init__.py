@@ -50,6 +50,7 @@ from pellucid.nn.modules.dropout import Dropout2d as Dropout2d
 from pellucid.nn.modules.dropout import Dropout3d as Dropout3d
 from pellucid.nn.modules.dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from pellucid.nn.modules.embedding import Embedding as Embedding
+from pellucid.nn.modules.embedding import EmbeddingBag as EmbeddingBag
 from pellucid.nn.modules.linear import Bilinear as Bilinear
 from pellucid.nn.modules.linear import Identity as Identity
 from pellucid.nn.modules.linear import Linear as Linear
