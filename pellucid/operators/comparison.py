@@ -135,6 +135,8 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
             f"{input.dtype.scalar_name} did not match {other.dtype.scalar_name}: isclose() takes tensors of one dtype"
         )
     for name, value in (("rtol", rtol), ("atol", atol)):
+        if not hasattr(type(value), "__float__") or (isinstance(value, Tensor) and value.requires_grad):
+            raise TypeError(f"isclose(): argument '{name}' must be float, not {type(value).__name__}")
         if value < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
     return _isclose[bool(equal_nan)](input, other, float(rtol), float(atol))

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from operator import index
 from typing import Any, TypeVar
 
 from pellucid.autograd import inplace
+from pellucid.autograd.methods import replace_cells
 from pellucid.dtypes import DType, can_cast
 from pellucid.errors import shape_text
-from pellucid.layout import Layout, is_dense, overlaps_itself, span
+from pellucid.layout import Layout, is_dense, layout_of, overlaps_itself, span
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
@@ -50,10 +52,10 @@ def wrap_dim(operator: str, dim: int, ndim: int) -> int:
     """A dimension counted from the front; a 0-d tensor has the dimensions -1 and 0.
 
     Raises:
-        IndexError: there is no such dimension. TypeError: none was given.
+        IndexError: there is no such dimension. TypeError: it is not a whole number, or none was given.
     """
-    if dim is None:
-        raise TypeError(f"{operator}() missing 1 required positional argument: 'dim'")
+    if type(dim) is not int:
+        dim = _whole(operator, dim)
     most = max(ndim, 1)
     if not -most <= dim < most:
         raise IndexError(
@@ -62,8 +64,21 @@ def wrap_dim(operator: str, dim: int, ndim: int) -> int:
     return dim + most if dim < 0 else dim
 
 
-def deliver(result: Any, out: Tensor | None, operator: str) -> Any:
+def _whole(operator: str, dim: Any) -> int:
+    """A dimension given as another kind of integer: NumPy's, or a tensor without dimensions."""
+    if dim is None:
+        raise TypeError(f"{operator}() missing 1 required positional argument: 'dim'")
+    try:
+        return index(dim)
+    except TypeError:
+        raise TypeError(f"{operator}(): argument 'dim' must be int, not {type(dim).__name__}") from None
+
+
+def deliver(result: Any, out: Tensor | None, operator: str, follow: bool = False) -> Any:
     """Hand ``result`` over; with ``out``, write it there (resized if its shape is another) and hand that over.
+
+    Args:
+        follow: an ``out`` that is resized gets the strides of the result; otherwise it is contiguous.
 
     Raises:
         RuntimeError: the result's dtype cannot be cast to that of ``out``; gradients are asked through ``out``.
@@ -79,13 +94,13 @@ def deliver(result: Any, out: Tensor | None, operator: str) -> Any:
         )
     require_castable(operator, result.layout.dtype, out.layout.dtype)
     if out.layout.shape != result.layout.shape:
-        resize_out(out, result.layout, operator)
+        resize_out(out, result.layout, operator, follow)
     out.copy_(result)
     return out
 
 
-def resize_out(out: Tensor, wanted: Layout, operator: str) -> None:
-    """Give ``out`` the result's shape, in new memory if its own is too small."""
+def resize_out(out: Tensor, wanted: Layout, operator: str, follow: bool = False) -> None:
+    """Give ``out`` the result's shape, in new memory if its own is too small; ``follow``: and its strides."""
     if out.layout.numel:
         warnings.warn(
             f"An output with one or more elements was resized since it had shape {list(out.layout.shape)}, which does "
@@ -96,6 +111,8 @@ def resize_out(out: Tensor, wanted: Layout, operator: str) -> None:
             stacklevel=4,
         )
     out.resize_(wanted.shape)
+    if follow and wanted.strides != out.layout.strides:
+        replace_cells(out, layout_of(wanted.shape, wanted.strides, out.layout.dtype, wanted.device), out.storage, out.ptr)
 
 
 def require_castable(operator: str, source: DType, target: DType) -> None:

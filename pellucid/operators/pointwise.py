@@ -259,7 +259,7 @@ class Pointwise:
         if out is None:
             return self(*operands)
         if not isinstance(out, Tensor):
-            return deliver(self(*operands), out, self.name)
+            return deliver(self(*operands), out, self.name, follow=True)
         keys: list[Any] = []
         tracked, shared = out.tracked, False
         for x in operands:
@@ -270,7 +270,7 @@ class Pointwise:
             else:
                 keys.append(type(x))
         if tracked and native.grad_enabled():
-            return deliver(self(*operands), out, self.name)
+            return deliver(self(*operands), out, self.name, follow=True)
         plan = self.writes.get((out.layout, *keys))
         if plan is not None and not shared:
             return plan(out, *operands)
@@ -278,7 +278,7 @@ class Pointwise:
             return self.write(out, *operands)
         result = self(*operands)
         self._require_target(out.layout.dtype, result.layout.dtype, keys)
-        return deliver(result, out, self.name)
+        return deliver(result, out, self.name, follow=True)
 
 
 def apart(y: Any, x: Tensor) -> Any:
