@@ -3,7 +3,7 @@
 ;   C[b] = alpha op(A[b]) op(B[b]) + beta S[b]        operands C, A, B and, where beta is not zero, S (or C itself)
 ;
 ; The range counts tiles: index = (batch * tiles_m + i) * tiles_n + j. Each tile is one call of OpenBLAS on one
-; thread. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their place in
+; thread, or several, each for a part of k. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their place in
 ; the plan) and ITEMSIZE.
 
 %plan = type {
@@ -31,12 +31,16 @@
   i64,      ; 21 bytes from one S to the next one, inside of a group
   i64,      ; 22 bytes between rows of S; 0: one row for all
   i64,      ; 23 bytes between columns of S
-  [2 x i64], ; 24 alpha, as T
-  [2 x i64], ; 26 beta, as T
-  i64,      ; 28 products in a group of the batch
-  i64,      ; 29 bytes from the first A of a group to the first one of the next
+  i64,      ; 24 products in a group of the batch
+  i64,      ; 25 bytes from the first A of a group to the first one of the next
+  i64,      ; 26 the same for B
+  i64,      ; 27 the same for S
+  i64,      ; 28 the most of K that one call of OpenBLAS takes; later calls add to C
+  i64,      ; 29 bytes of A from one k to the next
   i64,      ; 30 the same for B
-  i64       ; 31 the same for S
+  [2 x i64], ; 31 alpha, as T
+  [2 x i64], ; 32 beta, as T
+  [2 x i64]  ; 33 one, as T
 }
 
 ; One tile: addresses of its parts of C, A, B, S; its rows and columns.
@@ -73,7 +77,7 @@ entry:
   %j = urem i64 %index, %tiles.n
   %batch = udiv i64 %row, %tiles.m
   %i = urem i64 %row, %tiles.m
-  %members = call i64 @field(ptr %plan, i64 28)
+  %members = call i64 @field(ptr %plan, i64 24)
   %group = udiv i64 %batch, %members
   %member = urem i64 %batch, %members
 
@@ -100,12 +104,12 @@ entry:
   store ptr %c, ptr %tile
   %a.step = call i64 @field(ptr %plan, i64 18)
   %a.offset = mul i64 %i, %a.step
-  %a = call ptr @place(ptr %operands, ptr %plan, i64 1, i64 %group, i64 %member, i64 29, i64 12, i64 %a.offset)
+  %a = call ptr @place(ptr %operands, ptr %plan, i64 1, i64 %group, i64 %member, i64 25, i64 12, i64 %a.offset)
   %a.at = getelementptr %tile, ptr %tile, i64 0, i32 1
   store ptr %a, ptr %a.at
   %b.step = call i64 @field(ptr %plan, i64 19)
   %b.offset = mul i64 %j, %b.step
-  %b = call ptr @place(ptr %operands, ptr %plan, i64 2, i64 %group, i64 %member, i64 30, i64 13, i64 %b.offset)
+  %b = call ptr @place(ptr %operands, ptr %plan, i64 2, i64 %group, i64 %member, i64 26, i64 13, i64 %b.offset)
   %b.at = getelementptr %tile, ptr %tile, i64 0, i32 2
   store ptr %b, ptr %b.at
 
@@ -118,7 +122,7 @@ summand:
   %s.down = mul i64 %top, %s.row
   %s.right = mul i64 %left, %s.column
   %s.offset = add i64 %s.down, %s.right
-  %s = call ptr @place(ptr %operands, ptr %plan, i64 3, i64 %group, i64 %member, i64 31, i64 21, i64 %s.offset)
+  %s = call ptr @place(ptr %operands, ptr %plan, i64 3, i64 %group, i64 %member, i64 27, i64 21, i64 %s.offset)
   %s.at = getelementptr %tile, ptr %tile, i64 0, i32 3
   store ptr %s, ptr %s.at
   call void @copy_summand(ptr %tile, ptr %plan, i64 %s.row, i64 %s.column, i64 %ldc, i64 %itemsize)
@@ -183,37 +187,56 @@ entry:
   %ta = trunc i64 %ta.64 to i32
   %tb.64 = call i64 @field(ptr %plan, i64 2)
   %tb = trunc i64 %tb.64 to i32
-  %k.64 = call i64 @field(ptr %plan, i64 5)
-  %k = trunc i64 %k.64 to i32
+  %k.all = call i64 @field(ptr %plan, i64 5)
+  %k.most = call i64 @field(ptr %plan, i64 28)
+  %a.per.k = call i64 @field(ptr %plan, i64 29)
+  %b.per.k = call i64 @field(ptr %plan, i64 30)
+  %one.at = getelementptr %plan, ptr %plan, i64 0, i32 33
+  %one = LOAD ptr %one.at
   %lda.64 = call i64 @field(ptr %plan, i64 6)
   %lda = trunc i64 %lda.64 to i32
   %ldb.64 = call i64 @field(ptr %plan, i64 7)
   %ldb = trunc i64 %ldb.64 to i32
   %ldc.64 = call i64 @field(ptr %plan, i64 8)
   %ldc = trunc i64 %ldc.64 to i32
-  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 24
+  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 31
   %alpha = LOAD ptr %alpha.at
-  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 25
+  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 32
   %beta = LOAD ptr %beta.at
   br label %check
 check:
-  %index = phi i64 [ %begin, %entry ], [ %index.next, %run ]
+  %index = phi i64 [ %begin, %entry ], [ %index.next, %finished ]
   %more = icmp slt i64 %index, %end
   br i1 %more, label %run, label %done
 run:
   call void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 ITEMSIZE)
   %c = load ptr, ptr %tile
   %a.at = getelementptr %tile, ptr %tile, i64 0, i32 1
-  %a = load ptr, ptr %a.at
+  %a.first = load ptr, ptr %a.at
   %b.at = getelementptr %tile, ptr %tile, i64 0, i32 2
-  %b = load ptr, ptr %b.at
+  %b.first = load ptr, ptr %b.at
   %m.at = getelementptr %tile, ptr %tile, i64 0, i32 4
   %m.64 = load i64, ptr %m.at
   %m = trunc i64 %m.64 to i32
   %n.at = getelementptr %tile, ptr %tile, i64 0, i32 5
   %n.64 = load i64, ptr %n.at
   %n = trunc i64 %n.64 to i32
-  call void %function(i32 101, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, SCALAR %alpha, ptr %a, i32 %lda, ptr %b, i32 %ldb, SCALAR %beta, ptr %c, i32 %ldc)
+  br label %part
+part:
+  %k.done = phi i64 [ 0, %run ], [ %k.now, %part ]
+  %scale = phi SCALAR [ %beta, %run ], [ %one, %part ]
+  %k.left = sub i64 %k.all, %k.done
+  %k.64 = call i64 @llvm.smin.i64(i64 %k.left, i64 %k.most)
+  %k = trunc i64 %k.64 to i32
+  %a.jump = mul i64 %k.done, %a.per.k
+  %a = getelementptr i8, ptr %a.first, i64 %a.jump
+  %b.jump = mul i64 %k.done, %b.per.k
+  %b = getelementptr i8, ptr %b.first, i64 %b.jump
+  call void %function(i32 101, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, SCALAR %alpha, ptr %a, i32 %lda, ptr %b, i32 %ldb, SCALAR %scale, ptr %c, i32 %ldc)
+  %k.now = add i64 %k.done, %k.64
+  %unfinished = icmp slt i64 %k.now, %k.all
+  br i1 %unfinished, label %part, label %finished
+finished:
   %index.next = add i64 %index, 1
   br label %check
 done:
@@ -238,9 +261,9 @@ entry:
   %y.step = trunc i64 %y.step.64 to i32
   %which = call i64 @field(ptr %plan, i64 10)
   %first = icmp eq i64 %which, 1
-  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 24
+  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 31
   %alpha = LOAD ptr %alpha.at
-  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 25
+  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 32
   %beta = LOAD ptr %beta.at
   br label %check
 check:

@@ -60,6 +60,11 @@ _DIRECT_TILES = {  # (A transposed, B transposed): (largest k, rows, columns), b
     (False, True): ((976, 32, 32),),
 }
 _DIRECT_BYTES = 2**21
+# A longer k goes in equal parts, each added to C, as long as B stays in the last-level cache or is read only a few
+# times. The parts depend on k alone, so that results do not depend on the number of threads.
+_DIRECT_DEPTH = 512
+_DIRECT_BYTES_IN_PARTS = 2**22
+_FEW_ROWS = 192
 
 
 class Product(NamedTuple):
@@ -131,7 +136,7 @@ def gemm_spec(
         direct = _direct_tile(m, n, k, trans_a, trans_b, ldb * item) if letter in "sd" else None
         call = _Call(_TRANSPOSE[trans_a, conj_a], _TRANSPOSE[trans_b, conj_b], lda, ldb)
     count = batch[0] * batch[1]
-    tile_m, tile_n = direct or _packed_tile(count, m, n, k, vector)
+    tile_m, tile_n, depth = direct or (*_packed_tile(count, m, n, k, vector), k)
     tiles_m, tiles_n = max(1, _ceil(m, tile_m)), max(1, _ceil(n, tile_n))
     jump_s, *steps_s = summand or (0, 0, 0, 0)
     words = [
@@ -140,12 +145,20 @@ def gemm_spec(
         *(step_c, strides_a[1], strides_b[1], tile_m, tile_n, tiles_m, tiles_n),
         *(tile_m * item * (1 if trans_a else lda), tile_n * item * (ldb if trans_b else 1)),
         *(int(summand is not None and beta != 0), *steps_s),
-        *(*_scalar(letter, alpha), *_scalar(letter, beta)),
         *(max(1, batch[1]), strides_a[0], strides_b[0], jump_s),
+        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb)),
+        *(*_scalar(letter, alpha), *_scalar(letter, beta), *_scalar(letter, 1.0)),
     ]
     tiles = count * tiles_m * tiles_n if m and n else 0
     grain = max(1, _SMALLEST_CHUNK // max(1, tile_m * tile_n * k))
     return Product(_kernels()[routine], array("q", words), tiles, grain)
+
+
+def gains_by_transposing(dtype: DType, m: int, n: int, k: int) -> bool:
+    """Whether A B^T is faster as A times a copy of B^T: the kernels that read the matrices where they are want rows of
+    B, and with many rows of A the copy costs less than they save."""
+    direct = dtype.name == "float32" and kernel_in_use() in _DIRECT_CORES
+    return direct and m >= 512 and n >= 32 and _direct_tile(m, n, k, False, False, n * dtype.itemsize) is not None
 
 
 @cache
@@ -232,23 +245,28 @@ def _ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int) -> tuple[int, int] | None:
-    """Rows and columns of the tiles for OpenBLAS's kernels without rearrangement; None: not the best way.
+def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int) -> tuple[int, int, int] | None:
+    """Rows and columns of the tiles for OpenBLAS's kernels without rearrangement, and the part of k that they take at
+    once; None: not the best way.
 
     `row`: bytes from a row of B in memory to the next one.
     """
-    if kernel_in_use() not in _DIRECT_CORES or k < 8 or (n if trans_b else k) * row > _DIRECT_BYTES:
+    if kernel_in_use() not in _DIRECT_CORES or k < 8:
+        return None
+    b_bytes = (n if trans_b else k) * row
+    depth = k if k <= _DIRECT_TILES[trans_a, trans_b][-1][0] else 8 * _ceil(_ceil(k, _ceil(k, _DIRECT_DEPTH)), 8)
+    if b_bytes > (_DIRECT_BYTES if depth == k else _DIRECT_BYTES_IN_PARTS) and (depth == k or m > _FEW_ROWS):
         return None
     if trans_b and not trans_a and (k < 96 or (k < 256 and m > 512)):  # A B^T gains by rearranging more often
         return None
     if m * n * k <= _SMALLEST_CHUNK:
-        return max(m, 1), max(n, 1)
+        return max(m, 1), max(n, 1), depth
     for limit, rows, columns in _DIRECT_TILES[trans_a, trans_b]:
-        if k <= limit:
+        if depth <= limit:
             # As even as possible, in steps of what the inner loops take at once.
             even_rows = 8 * _ceil(_ceil(m, _ceil(m, rows)), 8)
             even_columns = 16 * _ceil(_ceil(n, _ceil(n, columns)), 16)
-            return min(m, even_rows), min(n, even_columns)
+            return min(m, even_rows), min(n, even_columns), depth
     return None
 
 
