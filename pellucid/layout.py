@@ -95,7 +95,7 @@ def dense(shape: Iterable[int], dtype: DType, device: Device = CPU) -> Layout:
 
 
 def _addressable(layout: Layout) -> Layout:
-    if layout.nbytes > MOST_BYTES:
+    if layout.nbytes > MOST_BYTES or max(layout.strides, default=0) > MOST_BYTES:
         raise RuntimeError(
             f"Storage size calculation overflowed with sizes={list(layout.shape)}: {layout.numel} cells of {layout.dtype} "
             "are more than an address can count"

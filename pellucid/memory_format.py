@@ -104,11 +104,25 @@ def has_format(layout: Layout, wanted: memory_format, operator: str) -> bool:
 
 
 def format_of(layout: Layout) -> memory_format:
-    """The format that a tensor of this layout is in: channels-last if its channels vary fastest, else contiguous."""
-    for order in _CHANNELS_LAST_ORDER:
-        if not layout.contiguous and has_format(layout, order, "format_of"):
-            return order
+    """The format that a tensor follows, also one with holes: channels-last if its strides grow in that order."""
+    for wanted, order in _CHANNELS_LAST_ORDER.items():
+        if layout.ndim == len(order) and _grow(layout, order):
+            return wanted
     return contiguous_format
+
+
+def _grow(layout: Layout, order: tuple[int, ...]) -> bool:
+    """Whether the strides grow from the last to the first of ``order``, which leaves no doubt about the channels."""
+    least = 0
+    if layout.strides[1] == 0 or layout.numel == 0:
+        return False
+    for d in reversed(order):
+        stride = layout.strides[d]
+        # One channel whose images all have one pixel would do for either format; then it is the contiguous one.
+        if stride < least or (d == 0 and least == layout.strides[1]):
+            return False
+        least = stride * layout.shape[d]
+    return True
 
 
 PUBLIC_NAMES = {

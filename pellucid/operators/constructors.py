@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import dtypes
+from pellucid.devices import as_device
 from pellucid.dtypes import DType
 from pellucid.layout import Size, dense
 from pellucid.operators.arguments import checked_dtype, finished, place, sizes_of
@@ -24,6 +25,15 @@ def new_tensor(
     wanted = input.layout.dtype if dtype is None else checked_dtype("new_tensor", dtype)
     place("new_tensor", device)
     return finished(made_of(data, wanted, "new_tensor"), "new_tensor", requires_grad)
+
+
+def _require_cpu(operator: str, device: Any) -> None:
+    """Raises RuntimeError for a device other than the CPU: the old constructors know no other."""
+    if device is not None and as_device(device, operator).type != "cpu":
+        raise RuntimeError(
+            f"{operator}(): legacy constructor expects device type: cpu but device type: {as_device(device, operator).type} "
+            "was passed; use tensor() or empty()"
+        )
 
 
 def _legacy(operator: str, dtype: DType, args: tuple[Any, ...]) -> Tensor:
@@ -47,13 +57,13 @@ def _legacy(operator: str, dtype: DType, args: tuple[Any, ...]) -> Tensor:
 @method
 def new(input: Tensor, *args: Any, device: Any = None) -> Tensor:
     """``x.new(2, 3)``: not initialised, ``x.new([1, 2])``: these cells; in the dtype of ``input``."""
-    place("new", device)
+    _require_cpu("new", device)
     return _legacy("new", input.layout.dtype, args)
 
 
 def _construct(cls: type, *args: Any, device: Any = None, **_: Any) -> Tensor:
     """``Tensor(2, 3)``: not initialised; ``Tensor([1, 2])``: these cells; of the default dtype."""
-    place("Tensor", device)
+    _require_cpu("Tensor", device)
     if len(args) == 1 and isinstance(args[0], Tensor):
         made = detached(args[0])
         made.tracked = False
@@ -94,7 +104,7 @@ class _TypedTensor(type):
         return isinstance(instance, Tensor) and instance.layout.dtype is cls.dtype
 
     def __call__(cls, *args: Any, device: Any = None) -> Tensor:
-        place(cls.__name__, device)
+        _require_cpu(cls.__name__, device)
         if len(args) == 1 and isinstance(args[0], np.ndarray):
             return made_of(args[0], cls.dtype, cls.__name__)
         return _legacy(cls.__name__, cls.dtype, args)

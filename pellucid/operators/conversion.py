@@ -12,7 +12,7 @@ from pellucid.devices import device as Device
 from pellucid.dtypes import DType, require_dtype
 from pellucid.layout import Layout, dense
 from pellucid.memory_format import format_of, formatted, memory_format, preserve_format, require_memory_format
-from pellucid.operators.copying import clone, contiguous, converted
+from pellucid.operators.copying import clone, converted
 from pellucid.operators.define import both, method
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
@@ -39,7 +39,14 @@ def to(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return converted(input, target, format)
     if copy:
         return clone(input, memory_format=format)
-    return input if format is preserve_format else contiguous(input, format)
+    return _following(input, format)
+
+
+def _following(input: Tensor, format: memory_format) -> Tensor:
+    """``input`` itself if its strides follow the format, also with holes; else a copy in it."""
+    if format is preserve_format or format_of(input.layout) is format:
+        return input
+    return clone(input, memory_format=format)
 
 
 def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType | None, Device | None, bool, memory_format]:
@@ -77,7 +84,7 @@ def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[DType | No
 def _short_form(name: str, dtype: DType) -> Callable[..., Tensor]:
     def function(input: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
         if input.layout.dtype is dtype:
-            return input if memory_format is preserve_format else contiguous(input, memory_format)
+            return _following(input, memory_format)
         return converted(input, dtype, memory_format)
 
     function.__name__ = function.__qualname__ = name
@@ -148,7 +155,7 @@ def type_as(input: Tensor, other: Tensor) -> Tensor:
 @method
 def cpu(input: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
     """``input`` in the processor's memory: itself, if it is there."""
-    return input if memory_format is preserve_format else contiguous(input, memory_format)
+    return _following(input, memory_format)
 
 
 @method

@@ -14,7 +14,7 @@ from typing import Any
 from pellucid import dtypes
 from pellucid.devices import default_device
 from pellucid.dtypes import DType
-from pellucid.layout import CPU, Layout, Size, dense, layout_of, like, span
+from pellucid.layout import CPU, MOST_BYTES, Layout, Size, dense, layout_of, like, span
 from pellucid.memory_format import (
     channels_last_strides,
     contiguous_format,
@@ -144,6 +144,10 @@ def _strided(operator: str, size: Any, stride: Any, dtype: DType, where: Any) ->
         )
     target = layout_of(shape, strides, dtype, where)
     low, high = span(target)
+    if (high - low) * dtype.itemsize > MOST_BYTES:
+        raise RuntimeError(
+            f"{operator}(): Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}"
+        )
     storage = native.alloc((high - low) * dtype.itemsize)
     return native.new_tensor(target, storage, storage.ptr - low * dtype.itemsize)
 

@@ -13,7 +13,7 @@ from pellucid.dtypes import DType, result_dtype
 from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, given
 from pellucid.layout import Layout, dense, layout_of, selected, sliced
-from pellucid.memory_format import channels_last, channels_last_3d, formatted, has_format
+from pellucid.memory_format import format_of, formatted
 from pellucid.operators.assembling import (
     FEW_CELLS,
     FEW_OPERANDS,
@@ -37,6 +37,8 @@ def _is_nothing(x: Layout) -> bool:
 
 def _cat_shape(operands: Sequence[Layout], dim: int) -> tuple[int, tuple[int, ...]]:
     """The dimension from the front, and the joined shape."""
+    if not operands:
+        raise ValueError("cat(): expected a non-empty list of Tensors")
     for k, x in enumerate(operands):
         if x.ndim == 0:
             raise RuntimeError(
@@ -67,10 +69,8 @@ def _cat_shape(operands: Sequence[Layout], dim: int) -> tuple[int, tuple[int, ..
 def _cat_layout(operands: Sequence[Layout], shape: tuple[int, ...], dtype: DType) -> Layout:
     """Contiguous, or channels-last if all operands are."""
     result = dense(shape, dtype, operands[0].device)
-    for order in (channels_last, channels_last_3d):
-        if all(not x.contiguous and has_format(x, order, "cat") for x in operands):
-            return formatted(result, order, "cat")
-    return result
+    formats = {format_of(x) for x in operands}
+    return formatted(result, formats.pop(), "cat") if len(formats) == 1 else result
 
 
 def _cat_plan(dim: int, *operands: Layout) -> Plan:
@@ -146,12 +146,6 @@ def cat(
     except (AttributeError, TypeError):
         _operands("cat", tensors)
         raise
-    except IndexError:
-        if not len(tensors):
-            raise ValueError("cat(): expected a non-empty list of Tensors") from None
-        raise
-    if isinstance(tensors, tuple | list) and not tensors:
-        raise ValueError("cat(): expected a non-empty list of Tensors")
     if type(dim) is not int:
         raise TypeError(f"cat(): argument 'dim' must be int, not {type(dim).__name__}")
     operands = _operands("cat", tensors)

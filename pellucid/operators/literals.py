@@ -141,7 +141,7 @@ def asarray(
         raise RuntimeError("asarray(): can't alias NumPy scalars: leave copy=False away, or make an array of it first")
     elif isinstance(obj, np.ndarray | np.generic):
         shared = from_numpy(np.asarray(obj))
-    elif hasattr(obj, "__dlpack__"):
+    elif hasattr(obj, "__dlpack__") or type(obj).__name__ == "PyCapsule":
         shared = from_dlpack(obj)
     elif isinstance(obj, bytes | bytearray | memoryview):
         shared = frombuffer(obj, dtype=wanted or dtypes.get_default_dtype())

@@ -203,7 +203,7 @@ def histogramdd(
     each: list[Any] = [bins] * n if isinstance(bins, int) else list(bins)
     if len(each) != n:
         raise RuntimeError(f"histogramdd(): bins for {len(each)} dimensions, but the points have {n} coordinates")
-    points = array_of(x).reshape(-1, n)
+    points = array_of(x).reshape(x.numel() // n if n else 0, n)
     limits = _limits(range, n)
     edges = [_edges("histogramdd", points[:, d], own, limits[d]) for d, own in enumerate(each)]
     shares = None if weight is None else array_of(weight).reshape(-1)

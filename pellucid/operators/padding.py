@@ -16,7 +16,7 @@ from pellucid.errors import shape_text
 from pellucid.formula.expr import Expr, axis, extent, given, load, maximum, minimum, unary
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, View, dense
-from pellucid.memory_format import channels_last, channels_last_3d, formatted, has_format
+from pellucid.memory_format import format_of, formatted
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.assembling import Piece, assembly_plan
 from pellucid.operators.copying import fill_
@@ -62,9 +62,7 @@ def _constant_plan(x: Layout, pads: Pads) -> Plan:
     """Takes (x, value): of a large result only the margin is filled, the rest is copied."""
     margins = _margins("constant_pad_nd", x, pads)
     result = dense(_padded_shape("constant_pad_nd", x, margins), x.dtype, x.device)
-    for order in (channels_last, channels_last_3d):
-        if not x.contiguous and has_format(x, order, "pad"):
-            result = formatted(result, order, "pad")
+    result = formatted(result, format_of(x), "pad")
     inside = [_overlap(n, *margin) for n, margin in zip(x.shape, margins, strict=True)]
     lengths = [length for _, _, length in inside]
     source = _box(x, [at for at, _, _ in inside], lengths)

@@ -157,13 +157,22 @@ def apply_(input: Tensor, callable: Callable[[Any], Any]) -> Tensor:
 @method
 def map_(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
     """Replace each element by ``callable(element, element of tensor)``. Slow: for what no operator does."""
-    if input.tracked or tensor.tracked:
+    return _replaced_by(callable, input, tensor)
+
+
+@method
+def map2_(input: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+    """Replace each element by ``callable(element, element of x, element of y)``. Slow: for what no operator does."""
+    return _replaced_by(callable, input, x, y)
+
+
+def _replaced_by(callable: Callable[..., Any], input: Tensor, *others: Any) -> Tensor:
+    if any(t.tracked for t in (input, *others)):
         raise RuntimeError("Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.")
     from pellucid.operators.literals import made_of
 
-    other: Any = tensor
-    pairs = zip(input.flatten().tolist(), other.expand(input.shape).flatten().tolist(), strict=True)
-    values = made_of([callable(a, b) for a, b in pairs], input.layout.dtype, "apply_")
+    columns = [t.expand(input.shape).flatten().tolist() for t in (input, *others)]
+    values = made_of(list(map(callable, *columns)), input.layout.dtype, "apply_")
     return input.copy_(values.reshape(input.shape))
 
 

@@ -118,6 +118,26 @@ t.ones(2).addcdiv_(-2, t.ones(2), t.ones(2))
 t.ones(2).addcdiv_(t.ones(2), t.ones(2), t.ones(2))
 """
 
+FORMATS = """
+t.randn(2, 2, 3, 2).to(memory_format=t.channels_last)[:, :, :2].add(1).stride()
+t.cat([t.zeros(2, 2, 3, 2).to(memory_format=t.channels_last)[:, :, :2]] * 2, -1).stride()
+t.cat([t.zeros(2, 1, 3, 2).to(memory_format=t.channels_last)] * 2).stride()
+t.cat([t.zeros(2, 1, 3, 2)] * 2).stride()
+t.cat([t.zeros(2, 3, 4, 5), t.zeros(2, 3, 4, 5).to(memory_format=t.channels_last)]).stride()
+t.cat([t.zeros(2, 4, 5, 3).permute(0, 3, 1, 2)] * 2).stride()
+t.nn.functional.pad(t.zeros(2, 3, 4, 5).to(memory_format=t.channels_last)[:, :, 1:], (1, 1)).stride()
+t.zeros(2, 5, 1, 1).to(memory_format=t.channels_last).stride()
+t.zeros(2, 5, 1, 1).contiguous(memory_format=t.channels_last).stride()
+t.zeros(2, 3).t().to(memory_format=t.contiguous_format).stride()
+t.zeros(2, 4, 5, 6)[..., :3].permute(0, 3, 1, 2).float(memory_format=t.channels_last).stride()
+t.zeros(2, 3).to(memory_format=t.channels_last)
+t.empty([0, 4, 2**61])
+t.empty_strided([8, 8], [2**61, 1])
+t.FloatTensor(device='cuda')
+t.ones(2).new([1], device='cuda')
+t.zeros(2).map2_(t.ones(2), t.ones(2) * 2, lambda a, b, c: a + b * c)
+"""
+
 REDUCTIONS = """
 t.sum(t.ones(2, 3, dtype=t.int32), 0, dtype=t.int64, out=t.zeros(3, dtype=t.int32))
 t.sum(t.tensor([1.5, 2]), 0, out=t.zeros((), dtype=t.int32))
@@ -140,7 +160,10 @@ t.histogramdd(t.arange(6.), 2)
 """
 
 
-@pytest.mark.parametrize("source", expressions(VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + REDUCTIONS))
+ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + REDUCTIONS
+
+
+@pytest.mark.parametrize("source", expressions(ALL))
 def test_matches_pytorch(source: str) -> None:
     check(source)
 

@@ -11,6 +11,7 @@ from pellucid.dtypes import DTYPES
 NUMBERS = np.array([[0, 1, 2], [3, 50, 100]])
 
 
+@pytest.mark.filterwarnings("ignore:Casting complex values to real")
 @pytest.mark.parametrize("source", DTYPES)
 @pytest.mark.parametrize("target", DTYPES)
 def test_every_conversion(source: str, target: str) -> None:

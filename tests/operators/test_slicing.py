@@ -240,7 +240,7 @@ def test_bad_indexes_teach_and_write_nothing(index: Any, kind: type[Exception], 
         ([0, 1], np.zeros(3), RuntimeError, r"shape mismatch: value tensor of shape \[3\].*\[2, 4, 5\]"),
         (A > 57, np.zeros(3), RuntimeError, r"shape mismatch: value tensor of shape \[3\].*\[2\]"),
         ([0], np.zeros(5, np.float32), RuntimeError, "dtypes match, got Double for the destination and Float"),
-        (A > 30, np.zeros(1, np.int64), RuntimeError, "dtypes match, got Double for the destination and Long"),
+        (A > 30, np.zeros((A > 30).sum(), np.int64), RuntimeError, "dtypes match, got Double for the destination and Long"),
     ],
 )
 def test_bad_values_write_nothing(index: Any, value: Any, kind: type[Exception], text: str) -> None:
