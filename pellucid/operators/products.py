@@ -143,9 +143,10 @@ def _gemm(
     split = _best_split(batch, [a, b])
     (a, left, copy_a), (b, right, copy_b) = _readable(a, batch, split), _readable(b, batch, split)
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    if right.trans and not left.trans and not batch and blas.gains_by_transposing(a.dtype, m, n, k):
-        b, copy_b = dense(b.shape, b.dtype), copy_plan(b, dense(b.shape, b.dtype))
-        right = _Matrices(b, batch, split)
+    if right.trans and not left.trans and blas.gains_by_transposing(a.dtype, prod(batch), m, n, k):
+        target = dense(b.shape, b.dtype)
+        if _Matrices(target, batch, split).fits:
+            b, copy_b, right = target, copy_plan(b, target), _Matrices(target, batch, split)
     product = blas.gemm_spec(
         a.dtype, m, n, k, left.trans, left.ld, right.trans, right.ld, max(n, 1),
         (prod(batch[:split]), prod(batch[split:])), left.steps, right.steps,

@@ -154,11 +154,14 @@ def gemm_spec(
     return Product(_kernels()[routine], array("q", words), tiles, grain)
 
 
-def gains_by_transposing(dtype: DType, m: int, n: int, k: int) -> bool:
+def gains_by_transposing(dtype: DType, batch: int, m: int, n: int, k: int) -> bool:
     """Whether A B^T is faster as A times a copy of B^T: the kernels that read the matrices where they are want rows of
     B, and with many rows of A the copy costs less than they save."""
-    direct = dtype.name == "float32" and kernel_in_use() in _DIRECT_CORES
-    return direct and m >= 512 and n >= 32 and _direct_tile(m, n, k, False, False, n * dtype.itemsize) is not None
+    if dtype.name != "float32" or kernel_in_use() not in _DIRECT_CORES:
+        return False
+    if batch > 1:  # of attention's size, say; larger ones are rearranged well
+        return 24 <= min(m, n) and max(m, n) < 256 and k <= 128
+    return m >= 512 and n >= 32 and _direct_tile(m, n, k, False, False, n * dtype.itemsize) is not None
 
 
 @cache
