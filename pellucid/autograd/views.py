@@ -82,24 +82,29 @@ def views_recorder(
     return record
 
 
+UNTRACKED_PIECE = -1  # the output_nr of one of several views of a tensor that no gradient flows through
+
+
 def require_single_view(view: Any, written: str) -> None:
     """One of several views may not be written, nor its base: the other views' history would have to change, too.
 
     Raises:
         RuntimeError: ``view`` came from such a call, or is a view of what came from one.
     """
-    node, target = view.node, view.output_nr
-    shown = node
+    node, made_by = view.node, ""
     while node is not None and isinstance(node.pattern.rule, ViewRule):
-        node, target = node.edges[0]
-        node = node if isinstance(node, Node) else None
+        target = node.edges[0][0]
+        node = target if isinstance(target, Node) else None
     if node is not None and isinstance(node.pattern.rule, SeveralViewsRule):
-        raise RuntimeError(
-            f"Output {view.output_nr} of {shown.name()} is a view and {written} modified inplace. This view is the "
-            "output of a function that returns multiple views. Such functions do not allow the output views to be "
-            f"modified inplace (here output {target} of {node.name()}). You should replace the inplace operation by "
-            "an out-of-place one, or write into a copy (x.clone())."
-        )
+        made_by = node.name()
+    elif view.node is not None or view.output_nr != UNTRACKED_PIECE:
+        return
+    name = f"Output {view.output_nr} of {view.node.name()}" if made_by else "One of several pieces of a tensor"
+    raise RuntimeError(
+        f"{name} is a view and {written} modified inplace. This view is the output of a function that returns multiple "
+        f"views{made_by and f' ({made_by})'}. Such functions do not allow the output views to be modified inplace. You "
+        "should replace the inplace operation by an out-of-place one, or write into a copy (x.clone())."
+    )
 
 
 # -- any cells of a storage -------------------------------------------------------------------------------------------
@@ -157,10 +162,9 @@ def refresh(view: Any) -> None:
             view.tracked = True
         return
     if view.base.tracked:
-        if view.node is not None:
-            if not native.grad_enabled():
-                return
-            require_single_view(view, "its base or another view of its base has been")
+        if not native.grad_enabled() and view.node is not None:
+            return
+        require_single_view(view, "its base or another view of its base has been")
         attach(view)
     else:
         view.seen = view.storage.version

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pellucid.autograd.derived import DerivedRule
 from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import recorder
-from pellucid.autograd.views import Pullback, ViewRule, view_recorder, views_recorder
+from pellucid.autograd.views import UNTRACKED_PIECE, Pullback, ViewRule, view_recorder, views_recorder
 from pellucid.dtypes import DType
 from pellucid.errors import shape_text
 from pellucid.formula.expr import const, load
@@ -198,6 +198,9 @@ class Pieces:
             views = tuple([view(tensor) for view in shown])
             if native.recorded(tensor):
                 record(views, tensor)
+            elif native.grad_enabled():
+                for view in views:
+                    view.output_nr = UNTRACKED_PIECE
             return views
 
         return plan

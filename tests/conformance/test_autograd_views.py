@@ -48,6 +48,7 @@ def view(choice: random.Random, x: Any) -> Any:
     options = [lambda: x.view_as(x)]
     if x.dim():
         options += [lambda: x[0], lambda: x[-1:], lambda: x.unsqueeze(0)]
+        options += [lambda: x.unbind()[-1], lambda: x.split(1)[0], lambda: x.tensor_split(2)[0]]
     if x.dim() == 1:
         options.append(lambda: x.expand(2, x.shape[0]))
     if x.dim() == 2:
