@@ -138,6 +138,28 @@ t.ones(2).new([1], device='cuda')
 t.zeros(2).map2_(t.ones(2), t.ones(2) * 2, lambda a, b, c: a + b * c)
 """
 
+SEGMENTS = """
+t.segment_reduce(t.arange(6.), 'sum', lengths=t.tensor([2, 3]))
+t.segment_reduce(t.arange(6.), 'sum', lengths=t.tensor([2, 3]), unsafe=True)
+t.segment_reduce(t.arange(6.), 'sum')
+t.segment_reduce(t.arange(6.), 'median', lengths=t.tensor([6]))
+t.segment_reduce(t.arange(6.), 'sum', lengths=t.tensor([-1, 7]))
+t.segment_reduce(t.arange(6.), 'mean', lengths=t.tensor([0, 6]))
+t.segment_reduce(t.arange(6.), 'mean', lengths=t.tensor([0, 6]), initial=5.)
+t.segment_reduce(t.arange(6.), 'max', lengths=t.tensor([0, 6], dtype=t.int32))
+t.segment_reduce(t.arange(6.), 'amin', lengths=t.tensor([0, 6]), initial=-3)
+t.segment_reduce(t.arange(6), 'sum', lengths=t.tensor([0, 6]))
+t.segment_reduce(t.arange(6.), 'sum', offsets=t.tensor([1, 2, 5]))
+t.segment_reduce(t.arange(6.), 'sum', offsets=t.tensor([0, 4, 2, 6]))
+t.segment_reduce(t.arange(6.), 'sum', lengths=t.tensor([2., 4]))
+t.segment_reduce(t.arange(6.).view(2, 3), 'prod', lengths=t.tensor([[1, 2], [3, 0]]), axis=1)
+t.segment_reduce(t.arange(6.).view(2, 3), 'sum', lengths=t.tensor([1, 1]), axis=1)
+t.segment_reduce(t.arange(6.).view(3, 2), 'min', lengths=t.tensor([1, 2]), axis=-2)
+t.segment_reduce(t.arange(6.), 'sum', indices=t.tensor([0, 0, 1, 1, 1, 1]))
+t.segment_reduce(t.empty(0), 'sum', lengths=t.tensor([0, 0]))
+t.segment_reduce(t.tensor(3.), 'sum', lengths=t.tensor([1]))
+"""
+
 REDUCTIONS = """
 t.sum(t.ones(2, 3, dtype=t.int32), 0, dtype=t.int64, out=t.zeros(3, dtype=t.int32))
 t.sum(t.tensor([1.5, 2]), 0, out=t.zeros((), dtype=t.int32))
@@ -160,7 +182,7 @@ t.histogramdd(t.arange(6.), 2)
 """
 
 
-ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + REDUCTIONS
+ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + SEGMENTS + REDUCTIONS
 
 
 @pytest.mark.parametrize("source", expressions(ALL))
@@ -223,3 +245,14 @@ def test_a_saved_tensor_that_was_put_on_other_memory_is_noticed() -> None:
 def test_doubtful_calls_warn(source: str) -> None:
     with pytest.warns(UserWarning, match="deprecated|discards"):
         eval(source, {"t": pellucid})
+
+
+@pytest.mark.parametrize(("reduce", "initial"), [("sum", 0), ("mean", 2), ("max", 0), ("min", 9), ("prod", 2)])
+def test_gradients_of_segments(reduce: str, initial: float) -> None:
+    cells = [1.0, torch.nan, 3.0, 4.0, 5.0, 5.0, 0.0] if reduce != "prod" else [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 0.0]
+    grads = []
+    for t in (torch, pellucid):
+        x = t.tensor(cells, requires_grad=True)
+        t.segment_reduce(x, reduce, lengths=t.tensor([1, 2, 4, 0]), initial=initial).sum().backward()
+        grads.append(x.grad.tolist())
+    assert grads[0] == pytest.approx(grads[1])
