@@ -32,13 +32,18 @@ def multiply(a: Pair, b: Pair) -> Pair:
 
 
 def divide(a: Pair, b: Pair) -> Pair:
-    """Both scaled by the larger part of the divisor, so that squares neither overflow nor vanish."""
+    """Both scaled by the larger part of the divisor, so that squares neither overflow nor vanish. By 0, each part of
+    the dividend is divided."""
     largest = node("max", (unary("abs", b[0]), unary("abs", b[1])), b[0].dtype)
-    scale = select(largest.equals(0.0), 1.0, largest)
+    zero = largest.equals(0.0)
+    scale = select(zero, 1.0, largest)
     c, d = b[0] / scale, b[1] / scale
     norm = c * c + d * d
     re, im = a[0] / scale, a[1] / scale
-    return (re * c + im * d) / norm, (im * c - re * d) / norm
+    return (
+        select(zero, a[0] / largest, (re * c + im * d) / norm),
+        select(zero, a[1] / largest, (im * c - re * d) / norm),
+    )
 
 
 def exponential(a: Pair) -> Pair:
@@ -156,7 +161,9 @@ def inverse_tangent(a: Pair) -> Pair:
 
 
 def _roots(a: Pair) -> tuple[Pair, Pair]:
-    return square_root(minus(one_like(a), a)), square_root(plus(one_like(a), a))
+    """Of ``1 - a`` and ``1 + a``; the sign of a zero imaginary part tells the side of the branch cut."""
+    x, y = a
+    return square_root((1.0 - x, -y)), square_root((x + 1.0, y))
 
 
 def inverse_sine(a: Pair) -> Pair:
@@ -174,19 +181,25 @@ def inverse_hyperbolic_sine(a: Pair) -> Pair:
 
 
 def inverse_hyperbolic_cosine(a: Pair) -> Pair:
-    p, q = square_root(minus(a, one_like(a))), square_root(plus(a, one_like(a)))
+    x, y = a
+    p, q = square_root((x - 1.0, y)), square_root((x + 1.0, y))
     return unary("asinh", p[0] * q[0] + p[1] * q[1]), atan2(p[1], q[0]) * 2.0
 
 
 def power(a: Pair, b: Pair) -> Pair:
-    """``exp(b log(a))`` in float64, since the logarithm is multiplied; 0 to the 0 is 1, to anything else 0."""
+    """``exp(b log(a))`` in float64, since the logarithm is multiplied; 0 to the 0 is 1.
+
+    0 to other powers is 0, NaN or infinite, as the real part of the power is positive, 0 or negative.
+    """
     narrow = a[0].dtype
     a, b = (a[0].cast(float64), a[1].cast(float64)), (b[0].cast(float64), b[1].cast(float64))
     zero = a[0].equals(0.0) & a[1].equals(0.0)
     nothing = b[0].equals(0.0) & b[1].equals(0.0)
     safe = select(zero, 1.0, a[0]), a[1]
     re, im = exponential(multiply(b, logarithm(safe)))
-    re, im = select(zero, 0.0, re), select(zero, 0.0, im)
+    undefined, infinite = const(float("nan"), float64), const(float("inf"), float64)
+    re = select(zero, select(b[0] > 0.0, 0.0, select(b[0] < 0.0, infinite, undefined)), re)
+    im = select(zero, select(b[0] > 0.0, const(0.0, float64), undefined), im)
     return select(nothing, 1.0, re).cast(narrow), select(nothing, 0.0, im).cast(narrow)
 
 

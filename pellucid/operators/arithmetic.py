@@ -198,8 +198,9 @@ def floored_remainder(a: Expr, b: Expr) -> Expr:
 
 def number_over(x: Expr, number: Expr) -> Expr:
     """``number / x`` as PyTorch computes it: the reciprocal, rounded to the dtype, times the number."""
-    inverse = E.unary("reciprocal", x.cast(working(x.dtype))).cast(x.dtype)
-    return inverse.cast(number.dtype) * number
+    wide = working(x.dtype)
+    inverse = E.unary("reciprocal", x.cast(wide)).cast(x.dtype)
+    return inverse.cast(wide) * number.cast(wide)
 
 
 _div = Pointwise("div", lambda a, b: a / b, FLOAT, precise=True)

@@ -22,9 +22,23 @@ t.isclose(t.ones(2), t.ones(2), t.tensor(1.5, requires_grad=True), 0)
 t.isclose(t.ones(2), t.ones(2), 'a')
 t.allclose(t.ones(2), t.ones(2), atol=t.tensor(1.))
 """
+COMPLEX = """
+t.tensor([1+1j, 2-3j, 0, 1]) / 0
+t.tensor([1+1j, 2-3j, 0, 1]) / t.tensor([0j, 0, 0, 0])
+t.reciprocal(t.tensor([0j, 1j]))
+t.rsqrt(t.tensor([0j, 4]))
+1 / t.tensor([0j, 2])
+t.tensor([0j, 0, 0, 1]) ** 1j
+t.tensor([0j, 0, 0]) ** t.tensor([1j, -1, -1-1j])
+(t.tensor([0j, 0]) ** 2.5).abs()
+t.asin(t.tensor([complex(2, 0.0), complex(2, -0.0), complex(-2, 0.0), complex(-2, -0.0)]))
+t.acos(t.tensor([complex(2, 0.0), complex(2, -0.0), complex(-2, 0.0), complex(-2, -0.0)]))
+t.asinh(t.tensor([complex(0.0, 2), complex(-0.0, 2), complex(0.0, -2), complex(-0.0, -2)]))
+t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
+"""
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS))
+@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)
