@@ -33,6 +33,7 @@ def markdown(document: dict) -> str:
             result.bar,
         )
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [part for note in document["notes"] for part in ("", note + ".")]
     return "\n".join(lines)
 
 

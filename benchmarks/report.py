@@ -28,13 +28,16 @@ class Result:
     bar: str
     passed: bool
     error: str = ""
+    flops: float = 0.0
 
     @classmethod
-    def of(cls, group: str, name: str, unit: str, bar: Bar, taken: list[tuple[float, float]]) -> "Result":
+    def of(
+        cls, group: str, name: str, unit: str, bar: Bar, taken: list[tuple[float, float]], flops: float = 0.0
+    ) -> "Result":
         """The medians of pairs (reference, pellucid), and the median of their ratios."""
         ratio = statistics.median(bar.ratio(*pair) for pair in taken)
         reference, pellucid = (statistics.median(side) for side in zip(*taken, strict=True))
-        return cls(group, name, unit, reference, pellucid, ratio, str(bar), bar.passed(ratio))
+        return cls(group, name, unit, reference, pellucid, ratio, str(bar), bar.passed(ratio), flops=flops)
 
     @classmethod
     def failed(cls, group: str, name: str, unit: str, bar: Bar, error: Exception) -> "Result":
@@ -46,6 +49,24 @@ class Result:
         if self.ratio is None:
             return "-"
         return f"{self.ratio:.2f}" + ("x" if self.bar.startswith("≥") else "")
+
+
+def bounds(results: list[Result], peak: float, threads: int) -> list[str]:
+    """For people: the rows that miss a bar which lies above what the processor allows, and how much it does allow.
+
+    Args:
+        peak: float32 operations a second that the processor reaches (see `benchmarks.peak`).
+    """
+    lines = []
+    for result in results:
+        if result.passed or not result.flops or result.reference is None:
+            continue
+        rate = result.flops / result.reference
+        lines.append(
+            f"{result.name}: PyTorch does {rate / 1e9:.0f} of the {peak / 1e9:.0f} GFLOP/s that {threads} threads of "
+            f"this processor can do in float32 (measured): nothing could be more than {peak / rate:.2f}x as fast here"
+        )
+    return lines
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -105,8 +126,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def write_json(path: Path, results: list[Result], threads: int, load: float) -> None:
-    """Write the results and the machine they were measured on."""
+def write_json(path: Path, results: list[Result], threads: int, load: float, notes: list[str]) -> None:
+    """Write the results, the machine they were measured on, and what there is to say about them."""
     versions = {name: _version(name) for name in ("pellucid", "torch", "numpy", "llvmlite")}
     document = {
         "processor": _processor(),
@@ -114,6 +135,7 @@ def write_json(path: Path, results: list[Result], threads: int, load: float) -> 
         "load_at_start": load,
         "python": sys.version.split()[0],
         "versions": versions,
+        "notes": notes,
         "rows": [asdict(result) for result in results],
     }
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from benchmarks import processes
-from benchmarks.report import Result, print_table, write_json
+from benchmarks.peak import flops_per_second
+from benchmarks.report import Result, bounds, print_table, write_json
 from benchmarks.worker import WorkerError, Workers
 from benchmarks.workloads import all_workloads
 
@@ -25,7 +26,7 @@ def _timed_jobs(workers: Workers, rounds: int) -> Iterator[Job]:
         def measure(row: int = row, workload=workload) -> Result:
             about = (workload.group, workload.name, "s", workload.bar)
             try:
-                return Result.of(*about, workers.measure(row, workload, rounds))
+                return Result.of(*about, workers.measure(row, workload, rounds), workload.flops)
             except WorkerError as error:
                 return Result.failed(*about, error)
 
@@ -97,13 +98,17 @@ def main() -> None:
             progress.advance(bar)
     workers.stop()
     print_table(console, results)
+    missed = any(result.flops and not result.passed for result in results)
+    notes = bounds(results, flops_per_second(arguments.threads), arguments.threads) if missed else []
+    for note in notes:
+        console.print(note, highlight=False)
     if load > BUSY:
         console.print(
             f"[bold red]the machine was busy[/] (load {load:.1f} at the start): these figures say little;"
             " PyTorch in particular slows down many times where threads wait for a core"
         )
     if arguments.json:
-        write_json(arguments.json, results, arguments.threads, load)
+        write_json(arguments.json, results, arguments.threads, load, notes)
 
 
 if __name__ == "__main__":

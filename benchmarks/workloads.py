@@ -54,7 +54,8 @@ class Workload:
     """One row: `statement` is timed among the names that `setup(torch)` gives.
 
     `rival` names the process that Pellucid is compared with: "torch" runs the same statement,
-    "openblas" the statement `sgemm()` among the names of `rival_setup(threads)`.
+    "openblas" the statement `sgemm()` among the names of `rival_setup(threads)`. `flops` counts the float32
+    operations of a call where they are what bounds it.
     """
 
     group: str
@@ -64,6 +65,7 @@ class Workload:
     bar: Bar
     rival: str = "torch"
     rival_setup: Callable[[int], Names] | None = None
+    flops: float = 0.0
 
 
 def _small(grad: bool) -> Callable[[Any], Names]:
@@ -185,7 +187,7 @@ def _product_rows() -> list[Workload]:
     rows = []
     for n in (256, 1024, 2048):
         setup = _matrices((n, n), (n, n))
-        rows.append(Workload(group, f"mm {n}", "torch.mm(a, b)", setup, at_least(1.8)))
+        rows.append(Workload(group, f"mm {n}", "torch.mm(a, b)", setup, at_least(1.8), flops=2.0 * n**3))
         rows.append(
             Workload(
                 group,
@@ -198,7 +200,8 @@ def _product_rows() -> list[Workload]:
             )
         )
     shapes = (64, 128, 64), (64, 64, 128)
-    rows.append(Workload(group, "bmm (64,128,64)x(64,64,128)", "torch.bmm(a, b)", _matrices(*shapes), at_least(1.2)))
+    name, flops = "bmm (64,128,64)x(64,64,128)", 2.0 * 64 * 128 * 64 * 128
+    rows.append(Workload(group, name, "torch.bmm(a, b)", _matrices(*shapes), at_least(1.2), flops=flops))
     return rows
 
 

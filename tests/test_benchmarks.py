@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.openblas import square_product
+from benchmarks.peak import flops_per_second
 from benchmarks.processes import installed_megabytes
 from benchmarks.readme import markdown
-from benchmarks.report import Result, amount, write_json
+from benchmarks.report import Result, amount, bounds, write_json
 from benchmarks.workloads import all_workloads, at_least, at_most
 
 
@@ -47,9 +48,22 @@ def test_amounts(value: float | None, unit: str, text: str) -> None:
 def test_json_and_readme(tmp_path: Path) -> None:
     failed = Result.failed("g", "b", "s", at_most(1), ValueError("no such operator"))
     results = [Result.of("g", "a", "s", at_most(1), [(2.0, 1.0)]), failed]
-    write_json(tmp_path / "run.json", results, threads=2, load=0.0)
+    write_json(tmp_path / "run.json", results, threads=2, load=0.0, notes=["c: too much"])
     lines = markdown(json.loads((tmp_path / "run.json").read_text())).splitlines()
-    assert lines[-2:] == ["| g | a | 2 s | 1 s | 0.50 | ≤ 1 |", "|  | b (missed) | - | - | - | ≤ 1 |"]
+    rows = ["| g | a | 2 s | 1 s | 0.50 | ≤ 1 |", "|  | b (missed) | - | - | - | ≤ 1 |"]
+    assert lines[-4:] == [*rows, "", "c: too much."]
+
+
+def test_what_the_processor_allows() -> None:
+    missed = Result.of("products", "mm", "s", at_least(1.8), [(2.0, 1.9)], flops=300e9)
+    reached = Result.of("products", "other", "s", at_least(1.8), [(2.0, 1.0)], flops=300e9)
+    (line,) = bounds([missed, reached], 200e9, 2)
+    assert line.startswith("mm: PyTorch does 150 of the 200 GFLOP/s that 2 threads")
+    assert line.endswith("1.33x as fast here")
+
+
+def test_the_peak_is_measured() -> None:
+    assert flops_per_second(1) > 1e9
 
 
 def test_names_are_unique() -> None:
