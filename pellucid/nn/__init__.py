@@ -7,6 +7,8 @@ from pellucid.nn.modules import *  # noqa: F403
 from pellucid.nn.modules.module import Module as Module
 from pellucid.nn.parameter import Buffer as Buffer
 from pellucid.nn.parameter import Parameter as Parameter
+from pellucid.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from pellucid.nn.parameter import UninitializedParameter as UninitializedParameter
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ from pellucid.autograd.hooks import RemovableHandle
 from pellucid.autograd.modes import no_grad
 from pellucid.errors import shape_text
 from pellucid.nn.modules.hooks import add_hook
-from pellucid.nn.parameter import Parameter
+from pellucid.nn.parameter import Parameter, is_lazy
 from pellucid.tensor import Tensor
 
 Hook = Callable[..., Any]
@@ -205,6 +205,10 @@ class State:
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
                 f"but received {type(value)}"
             )
+        if is_lazy(own) and is_lazy(value):
+            return None
+        if is_lazy(value):
+            return f'"{key}" has no shape in the state yet: call the module that it comes from with a first batch'
         if own.layout.ndim == 0 and value.layout.ndim == 1:
             value = value[0]
         if own.layout.shape != value.layout.shape:
