@@ -97,9 +97,7 @@ def _run(
                             grads[k] = g
                         waiting[number] = target, grads
                         heappush(heap, number)
-                elif g is None:
-                    continue
-                elif steal and target.gradient is None and _taken(target, g, results):
+                elif g is None or (steal and target.gradient is None and _taken(target, g, results)):
                     continue
                 elif wanted is None or id(target) in wanted.leaves:
                     sum_so_far = late.get(id(target))

@@ -8,13 +8,13 @@ from warnings import warn
 
 import numpy as np
 
-from pellucid.dtypes import float32, float64, int64
+from pellucid.dtypes import float32, float64, int64, uint8
 from pellucid.operators.indexing import index_select
-from pellucid.operators.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from pellucid.operators.mean_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from pellucid.tensor import Tensor, tensor_on
 
 _SPATIAL = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
-_CUBIC = -0.75  # Keys' constant (Keys 1981)
+_CUBIC, _CUBIC_OF_IMAGES = -0.75, -0.5  # Keys' constant (Keys 1981): without and with antialiasing
 
 
 def interpolate(
@@ -29,15 +29,16 @@ def interpolate(
     """(N, C, ...) with spatial dimensions of ``size``, or ``scale_factor`` times as large.
 
     ``mode``: nearest, nearest-exact, linear, bilinear, bicubic, trilinear or area (means). ``align_corners``: the first
-    and the last cells stay where they are, instead of the outer edges.
+    and the last cells stay where they are, instead of the outer edges. ``antialias``: smaller images (bilinear, bicubic)
+    average over all cells that fall into one.
 
     Raises:
         ValueError: neither or both of size and scale, or options that the mode does not have.
-        NotImplementedError: an unknown mode, one for other dimensions, or ``antialias``.
+        NotImplementedError: an unknown mode, or one for other dimensions.
     """
     spatial = input.dim() - 2
-    if antialias:
-        raise NotImplementedError("interpolate(): antialias=True is not supported; leave it away")
+    if antialias and (mode not in ("bilinear", "bicubic") or spatial != 2):
+        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
     if mode in ("nearest", "nearest-exact", "area"):
         if align_corners is not None:
             raise ValueError(
@@ -50,9 +51,15 @@ def interpolate(
         )
     sizes, scales = _sizes(input, size, scale_factor, recompute_scale_factor)
     if mode == "area":
-        return adaptive_avg_pool1d(input, sizes[0]) if spatial == 1 else adaptive_avg_pool2d(input, sizes)
-    for k, (n, m, scale) in enumerate(zip(input.shape[2:], sizes, scales, strict=True)):
-        input = _along(input, k + 2, n, m, scale, mode, bool(align_corners))
+        pool: Any = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[spatial - 1]
+        return pool(input, sizes)
+    whole = input.dtype is uint8 and mode in _SPATIAL
+    for k in reversed(range(spatial)):
+        n, options = input.shape[k + 2], (sizes[k], scales[k], mode, bool(align_corners), antialias)
+        if not whole:
+            input = _along(input, k + 2, n, *options)
+        elif n != sizes[k]:  # every pass gives whole numbers again
+            input = _along(input.to(float32), k + 2, n, *options).round().clamp(0, 255).to(uint8)
     return input
 
 
@@ -76,7 +83,9 @@ def _sizes(input: Any, size: Any, factor: Any, recompute: bool | None) -> tuple[
     return sizes, [None] * count if recompute else [float(f) for f in given]
 
 
-def _along(input: Any, dim: int, n: int, m: int, factor: float | None, mode: str, corners: bool) -> Any:
+def _along(
+    input: Any, dim: int, n: int, m: int, factor: float | None, mode: str, corners: bool, antialias: bool
+) -> Any:
     """One dimension of size ``n`` becomes one of size ``m``."""
     real: Any = np.float64 if input.dtype is float64 else np.float32
     places: Any = np.arange(m, dtype=real)
@@ -85,15 +94,45 @@ def _along(input: Any, dim: int, n: int, m: int, factor: float | None, mode: str
         shift = real(0.5) if mode == "nearest-exact" else real(0)
         cells = np.minimum(np.floor((places + shift) * scale).astype(np.int64), n - 1)
         return index_select(input, dim, tensor_on(cells, int64))
+    if antialias:
+        wide = real((n - 1) / (m - 1) if m > 1 else 0) if corners else scale
+        return _multiplied(input, dim, _averaging_weights(n, m, wide, mode == "bicubic"))
     if corners:
         source = places * real((n - 1) / (m - 1) if m > 1 else 0)
     else:
         source = (places + real(0.5)) * scale - real(0.5)
         source = source if mode == "bicubic" else np.maximum(source, real(0))
-    matrix = _weights(source, n, mode == "bicubic")
-    rows = tensor_on(np.ascontiguousarray(matrix), float64 if real is np.float64 else float32).to(input.dtype)
+    return _multiplied(input, dim, _weights(source, n, mode == "bicubic"))
+
+
+def _multiplied(input: Any, dim: int, matrix: Any) -> Any:
+    """One dimension through a matrix of weights."""
+    rows = tensor_on(np.ascontiguousarray(matrix), float64 if matrix.dtype == np.float64 else float32).to(input.dtype)
     moved = input.movedim(dim, -1) @ rows.T
     return moved.movedim(-1, dim).contiguous()
+
+
+def _averaging_weights(n: int, m: int, scale: Any, cubic: bool) -> Any:
+    """The (m, n) matrix of a filter that is as wide as the cells of the result: nothing is left out in between."""
+    real = type(scale)
+    wide = max(scale, real(1))
+    reach = (2 if cubic else 1) * wide
+    matrix = np.zeros((m, n), real)
+    for y in range(m):
+        centre = scale * real(y + 0.5)
+        first, last = max(int(centre - reach + real(0.5)), 0), min(int(centre + reach + real(0.5)), n)
+        x = np.abs((np.arange(first, last, dtype=real) - centre + real(0.5)) / wide)
+        weights = _cubic_filter(x) if cubic else np.maximum(1 - x, 0)
+        matrix[y, first:last] = weights / weights.sum()
+    return matrix
+
+
+def _cubic_filter(x: Any) -> Any:
+    """Keys' filter at distances ``x``, with the constant that is usual for images."""
+    a = _CUBIC_OF_IMAGES
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((x - 5) * x + 8) * x * a - 4 * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0)).astype(x.dtype)
 
 
 def _weights(source: Any, n: int, cubic: bool) -> Any:

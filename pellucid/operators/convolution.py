@@ -5,28 +5,30 @@ out[n, o, y, x] = bias[o] + sum over c, i, j of weight[o, c, i, j] * input[n, c,
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from pellucid.dtypes import float32
 from pellucid.errors import shape_text
 from pellucid.operators.define import public
 from pellucid.operators.products import HALVES
-from pellucid.operators.windows import Window, fold_windows, pair, require_room, unfold_windows, window_of
+from pellucid.operators.windows import Window, fold_windows, require_room, sizes_of, unfold_windows, window_of
 from pellucid.tensor import Tensor
 
 
-def _padding(operator: str, padding: Any, window: Window) -> tuple[Any, tuple[int, int]]:
-    """Symmetric padding for the windows, and what 'same' adds on the far side: ((p, p), (extra rows, columns))."""
+def _padding(operator: str, padding: Any, window: Window) -> tuple[Any, tuple[int, ...]]:
+    """Symmetric padding for the windows, and what 'same' adds on the far side of each dimension."""
+    none = (0,) * window.rank
     if not isinstance(padding, str):
-        return padding, (0, 0)
+        return padding, none
     if padding == "valid":
-        return 0, (0, 0)
+        return 0, none
     if padding != "same":
         raise RuntimeError(f"{operator}(): Invalid padding string: '{padding}'; it must be 'same' or 'valid'")
-    if window.stride != (1, 1):
+    if any(s != 1 for s in window.stride):
         raise RuntimeError(f"{operator}(): padding='same' is not supported for strided convolutions")
     total = [d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True)]
-    return (total[0] // 2, total[1] // 2), (total[0] % 2, total[1] % 2)
+    return tuple(t // 2 for t in total), tuple(t % 2 for t in total)
 
 
 def _check(operator: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, dims: int) -> None:
@@ -53,6 +55,64 @@ def _check(operator: str, input: Tensor, weight: Tensor, bias: Tensor | None, gr
         )
 
 
+def _convolution(
+    operator: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """The convolution over the last ``rank`` dimensions."""
+    _check(operator, input, weight, bias, groups, rank)
+    if input.dim() == rank + 1:
+        options = (stride, padding, dilation, groups)
+        return _convolution(operator, rank, input.unsqueeze(0), weight, bias, *options).squeeze(0)
+    if input.dtype in HALVES:
+        x, w, b = (None if t is None else t.to(float32) for t in (input, weight, bias))
+        return _convolution(operator, rank, x, w, b, stride, padding, dilation, groups).to(input.dtype)
+    kernel = tuple(weight.shape[2:])
+    plain = window_of(operator, kernel, stride, 0, dilation, rank)
+    padding, extra = _padding(operator, padding, plain)
+    if any(extra):
+        from pellucid.operators.padding import pad
+
+        input = pad(input, [n for e in reversed(extra) for n in (0, e)])
+    window = window_of(operator, kernel, stride, padding, dilation, rank)
+    require_room(operator, input.layout, window.count(tuple(input.shape[2:])), window)
+    return _multiplied(_columns(input, window), input, weight, bias, groups, window)
+
+
+def _columns(input: Any, window: Window) -> Any:
+    """(N, C * kernel cells, positions). Windows of one cell are the input itself."""
+    n, c = input.shape[:2]
+    one = (1,) * window.rank
+    if window == Window(one, one, (0,) * window.rank, window.dilation):
+        return input.reshape(n, c, prod(input.shape[2:]))
+    windows: Any = unfold_windows(input, window)
+    return windows.view(n, c * prod(window.kernel), prod(windows.shape[2 + window.rank :]))
+
+
+def _multiplied(columns: Any, input: Any, weight: Any, bias: Any, groups: int, window: Window) -> Any:
+    n, out = input.shape[0], weight.shape[0]
+    if groups == 1:
+        product = weight.reshape(out, columns.shape[1]) @ columns
+    else:
+        by_group = columns.reshape(n, groups, columns.shape[1] // groups, columns.shape[2])
+        product = weight.reshape(groups, out // groups, by_group.shape[2]) @ by_group
+    result = product.reshape(n, out, *window.count(tuple(input.shape[2:])))
+    return result if bias is None else result + bias.view(1, -1, *(1,) * window.rank)
+
+
+@public
+def conv1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """One-dimensional convolution of (N, C, L) or (C, L) by ``weight`` (O, C / groups, kL)."""
+    return _convolution("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
 @public
 def conv2d(
     input: Any,
@@ -70,46 +130,11 @@ def conv2d(
     Raises:
         RuntimeError: unfit shapes, different dtypes, a kernel larger than the padded input.
     """
-    _check("conv2d", input, weight, bias, groups, 2)
-    if input.dim() == 3:
-        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    if input.dtype in HALVES:
-        x, w, b = (None if t is None else t.to(float32) for t in (input, weight, bias))
-        return conv2d(x, w, b, stride, padding, dilation, groups).to(input.dtype)
-    kernel = tuple(weight.shape[2:])
-    plain = window_of("conv2d", kernel, stride, 0, dilation)
-    padding, extra = _padding("conv2d", padding, plain)
-    if extra != (0, 0):
-        from pellucid.operators.padding import pad
-
-        input = pad(input, (0, extra[1], 0, extra[0]))
-    window = window_of("conv2d", kernel, stride, padding, dilation)
-    require_room("conv2d", input.layout, window.count(tuple(input.shape[2:])), window)
-    return _multiplied(_columns(input, window), input, weight, bias, groups, window)
-
-
-def _columns(input: Any, window: Window) -> Any:
-    """(N, C * kernel cells, positions). Windows of one cell are the input itself."""
-    n, c = input.shape[:2]
-    if window == Window((1, 1), (1, 1), (0, 0), window.dilation):
-        return input.reshape(n, c, -1)
-    windows = unfold_windows(input, window)
-    return windows.view(n, c * window.kernel[0] * window.kernel[1], -1)
-
-
-def _multiplied(columns: Any, input: Any, weight: Any, bias: Any, groups: int, window: Window) -> Any:
-    n, out = input.shape[0], weight.shape[0]
-    if groups == 1:
-        product = weight.reshape(out, -1) @ columns
-    else:
-        by_group = columns.reshape(n, groups, -1, columns.shape[-1])
-        product = weight.reshape(groups, out // groups, -1) @ by_group
-    result = product.reshape(n, out, *window.count(tuple(input.shape[2:])))
-    return result if bias is None else result + bias.view(1, -1, 1, 1)
+    return _convolution("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 @public
-def conv1d(
+def conv3d(
     input: Any,
     weight: Any,
     bias: Any = None,
@@ -118,12 +143,72 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """One-dimensional convolution of (N, C, L) or (C, L): a ``conv2d`` of height 1."""
-    _check("conv1d", input, weight, bias, groups, 1)
-    one = [v if isinstance(v, int | str) else v[0] for v in (stride, padding, dilation)]
-    across = one[1] if isinstance(one[1], str) else (0, one[1])
-    result = conv2d(input.unsqueeze(-2), weight.unsqueeze(-2), bias, (1, one[0]), across, (1, one[2]), groups)
-    return result.squeeze(-2)
+    """Three-dimensional convolution of (N, C, D, H, W) or (C, D, H, W) by ``weight`` (O, C / groups, kD, kH, kW)."""
+    return _convolution("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+# -- transposed -------------------------------------------------------------------------------------------------------
+
+
+def _transposed(
+    operator: str, rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
+    groups: int, dilation: Any,
+) -> Any:  # fmt: skip
+    """The transpose of ``_convolution``: every cell is multiplied by the kernel and added where its window lay."""
+    options = (stride, padding, output_padding, groups, dilation)
+    if input.dim() == rank + 1:
+        return _transposed(operator, rank, input.unsqueeze(0), weight, bias, *options).squeeze(0)
+    if input.dim() != rank + 2 or weight.dim() != rank + 2:
+        raise RuntimeError(
+            f"{operator}(): Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input and {rank + 2}D weight, but "
+            f"got input of size: {list(input.shape)} and weight of size: {list(weight.shape)}"
+        )
+    n, c, *count = input.shape
+    if c != weight.shape[0] or groups <= 0 or c % groups:
+        raise RuntimeError(
+            f"{operator}(): Given transposed=1, groups={groups}, weight of size {list(weight.shape)}, expected input"
+            f"{list(input.shape)} to have {weight.shape[0]} channels, but got {c} channels instead"
+        )
+    if input.dtype in HALVES:
+        x, w, b = (None if t is None else t.to(float32) for t in (input, weight, bias))
+        return _transposed(operator, rank, x, w, b, *options).to(input.dtype)
+    window = window_of(operator, tuple(weight.shape[2:]), stride, padding, dilation, rank)
+    extra = sizes_of(operator, "output_padding", output_padding, rank)
+    if any(e >= max(s, d) or e < 0 for e, s, d in zip(extra, window.stride, window.dilation, strict=True)):
+        raise RuntimeError(
+            f"{operator}(): output padding must be smaller than either stride or dilation, but got output_padding="
+            f"{extra}, stride={window.stride} and dilation={window.dilation}"
+        )
+    size = tuple(
+        (m - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for m, k, s, p, d, e in zip(count, *window.parts(), extra, strict=True)
+    )
+    if min(size) < 1:
+        raise RuntimeError(
+            f"{operator}(): Given input size per channel {tuple(count)}, the calculated output size per channel {size} "
+            "is too small"
+        )
+    out = weight.shape[1]
+    by_group = weight.reshape(groups, c // groups, out * prod(window.kernel)).transpose(1, 2)
+    columns = by_group @ input.reshape(n, groups, c // groups, prod(count))
+    windows = columns.reshape(n, groups * out, *window.kernel, *count)
+    result: Any = fold_windows(windows, size, window)
+    return result if bias is None else result + bias.view(1, -1, *(1,) * rank)
+
+
+@public
+def conv_transpose1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """The transpose of ``conv1d``; ``weight`` is (C, O / groups, kL)."""
+    return _transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @public
@@ -144,34 +229,11 @@ def conv_transpose2d(
     Raises:
         RuntimeError: unfit shapes, different dtypes.
     """
-    options = (stride, padding, output_padding, groups, dilation)
-    if input.dim() == 3:
-        return conv_transpose2d(input.unsqueeze(0), weight, bias, *options).squeeze(0)
-    n, c, height, width = input.shape
-    if weight.dim() != 4 or c != weight.shape[0] or c % groups:
-        raise RuntimeError(
-            f"conv_transpose2d(): Given transposed=1, weight of size {list(weight.shape)}, expected input"
-            f"{list(input.shape)} to have {weight.shape[0]} channels, but got {c} channels instead"
-        )
-    if input.dtype in HALVES:
-        x, w, b = (None if t is None else t.to(float32) for t in (input, weight, bias))
-        return conv_transpose2d(x, w, b, *options).to(input.dtype)
-    window = window_of("conv_transpose2d", tuple(weight.shape[2:]), stride, padding, dilation)
-    extra = pair("conv_transpose2d", "output_padding", output_padding)
-    size = tuple(
-        (m - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for m, k, s, p, d, e in zip((height, width), *window._parts(), extra, strict=True)
-    )
-    cells, out = window.kernel[0] * window.kernel[1], weight.shape[1]
-    by_group = weight.reshape(groups, c // groups, out * cells).transpose(1, 2)
-    columns = by_group @ input.reshape(n, groups, c // groups, height * width)
-    windows = columns.reshape(n, groups * out, *window.kernel, height, width)
-    result = fold_windows(windows, (size[0], size[1]), window)
-    return result if bias is None else result + bias.view(1, -1, 1, 1)
+    return _transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @public
-def conv_transpose1d(
+def conv_transpose3d(
     input: Any,
     weight: Any,
     bias: Any = None,
@@ -181,9 +243,5 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """The transpose of ``conv1d``: a ``conv_transpose2d`` of height 1; ``weight`` is (C, O / groups, kL)."""
-    step, edge, extra, apart = (v if isinstance(v, int) else v[0] for v in (stride, padding, output_padding, dilation))
-    result = conv_transpose2d(
-        input.unsqueeze(-2), weight.unsqueeze(-2), bias, (1, step), (0, edge), (0, extra), groups, (1, apart)
-    )
-    return result.squeeze(-2)
+    """The transpose of ``conv3d``; ``weight`` is (C, O / groups, kD, kH, kW)."""
+    return _transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -1,26 +1,68 @@
-"""Pooling: a fold over every window."""
+"""Pooling by the largest cell: a fold over every window."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from pellucid.autograd.graph import Node, recorder
-from pellucid.dtypes import float32, int64
-from pellucid.errors import shape_text
-from pellucid.formula.expr import axis, extent, load
+from pellucid.dtypes import int64
+from pellucid.formula.expr import Expr, axis, const, extent, given, load, select
 from pellucid.formula.formula import Fold, Formula, Output, locating, lowest
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import deliver, public
-from pellucid.operators.products import HALVES
-from pellucid.operators.windows import Window, require_room, unfold_windows, window_of, working
+from pellucid.memory_format import format_of, formatted
+from pellucid.operators.define import public
+from pellucid.operators.windows import Sizes, Window, require_room, sizes_of, window_of, working
 from pellucid.plan import Plan, PlanTable, kernel_plan
+
+
+class Parts:
+    """The geometry of a grid of ``count`` parts that cover a plane: part y holds cells floor(y n / m) to
+    ceil((y + 1) n / m), n cells in m parts. ``kernel`` is the size of the largest part. Hashable, as a `Window`."""
+
+    __slots__ = ("kernel", "size", "wanted")
+
+    def __init__(self, size: Sizes, wanted: Sizes) -> None:
+        self.size, self.wanted = size, wanted
+        self.kernel = tuple(max((b - a for a, b in parts(n, m)), default=0) for n, m in zip(size, wanted, strict=True))
+
+    @property
+    def rank(self) -> int:
+        return len(self.size)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parts) and (self.size, self.wanted) == (other.size, other.wanted)
+
+    def __hash__(self) -> int:
+        return hash((self.size, self.wanted))
+
+    def numbers(self) -> dict[str, int | float]:
+        return {
+            **{f"size{k}": n for k, n in enumerate(self.size)}, **{f"count{k}": m for k, m in enumerate(self.wanted)},
+        }  # fmt: skip
+
+    def at(self, k: int, position: Expr, inner: Expr) -> Expr:
+        """The coordinate of cell ``inner`` of part ``position``; -1 if the part is smaller."""
+        n, m = given(f"size{k}"), given(f"count{k}")
+        start, end = position * n / m, ((position + 1) * n + (m - 1)) / m
+        place = start + inner
+        return select(place < end, place, const(-1, place.dtype))
+
+
+def parts(n: int, m: int) -> list[tuple[int, int]]:
+    """Where each of ``m`` parts of ``n`` cells begins and ends."""
+    return [(y * n // m, -(-((y + 1) * n) // m)) for y in range(m)]
+
+
+# -- the fold ---------------------------------------------------------------------------------------------------------
 
 
 class _MaxPoolRule:
     """The gradient goes to the cell that was the largest: an addition at the saved index."""
 
-    name = "MaxPool2DWithIndicesBackward0"
+    def __init__(self, name: str, rank: int) -> None:
+        self.name, self.rank = name, rank
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return (1, 2)
@@ -28,30 +70,109 @@ class _MaxPoolRule:
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         saved, g = node.unpack(), grads[0]
         index, x = saved[1], saved[2]
-        n, c, height, width = x.shape
-        zeros = x.detach().new_zeros((n, c, height * width))
+        n, c, *size = x.shape
+        zeros = x.detach().new_zeros((n, c, prod(size)))
         spread = zeros.scatter_add(2, index.reshape(n, c, -1), g.reshape(n, c, -1))
-        return (spread.reshape(n, c, height, width),)
+        return (spread.reshape(n, c, *size),)
 
 
-def _max_pool_plan(x: Layout, window: Window, ceil: bool) -> Plan:
-    """``out[n,c,y,x] = max over i, j of input[n, c, y*s + i*d - p, x*s + j*d - p]`` with its flat position."""
-    n, c, height, width = x.shape
-    count = window.count((height, width), ceil)
-    require_room("max_pool2d", x, count, window)
-    row, column = window.at(0, axis(2), axis(4)), window.at(1, axis(3), axis(5))
+def _max_plan(x: Layout, geometry: Window | Parts, count: Sizes, name: str) -> Plan:
+    """``out[n,c,y,x] = max over i, j of input[n, c, at(y, i), at(x, j)]`` with its flat position in the plane."""
+    n, c = x.shape[:2]
+    rank = geometry.rank
+    places = [geometry.at(k, axis(2 + k), axis(2 + rank + k)) for k in range(rank)]
+    flat = places[0]
+    for k in range(1, rank):
+        flat = flat * extent(0, 2 + k) + places[k]
     fill, inner = lowest(x.dtype).data, working(x.dtype)
-    value = load(0, x.dtype, (axis(0), axis(1), row, column), fill=fill).cast(inner)
-    reducer = locating("max", inner)
-    stage = Fold(reducer, (value, row * extent(0, 3) + column), 0)
-    values, places = stage.states
-    formula = Formula("max_pool2d", 4, (Output(values.cast(x.dtype)), Output(places)), 2, (stage,))
-    results = [dense((n, c, *count), x.dtype), dense((n, c, *count), int64)]
-    record = recorder(_MaxPoolRule(), results, [x]) if x.dtype.is_floating_point else None
-    return kernel_plan(formula, (x,), (n, c, *count, *window.kernel), results, record=record, given=window.numbers())
+    value = load(0, x.dtype, (axis(0), axis(1), *places), fill=fill).cast(inner)
+    stage = Fold(locating("max", inner), (value, flat), 0)
+    values, where = stage.states
+    formula = Formula("max_pool", 2 + rank, (Output(values.cast(x.dtype)), Output(where)), rank, (stage,))
+    order = format_of(x)
+    results = [formatted(dense((n, c, *count), dtype), order, "max_pool") for dtype in (x.dtype, int64)]
+    record = recorder(_MaxPoolRule(name, rank), results, [x]) if x.dtype.is_floating_point else None
+    sizes = (n, c, *count, *geometry.kernel)
+    return kernel_plan(formula, (x,), sizes, results, record=record, given=geometry.numbers())
 
 
-_max_pool_plans = PlanTable(_max_pool_plan)
+_max_plans = PlanTable(_max_plan)
+
+
+def _largest(input: Any, geometry: Window | Parts, count: Sizes, name: str) -> tuple[Any, Any]:
+    result: tuple[Any, Any] = _max_plans[input.layout, geometry, count, name](input)
+    return result
+
+
+# -- over windows -----------------------------------------------------------------------------------------------------
+
+
+def _max_pool(
+    rank: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> tuple[Any, Any]:
+    """The largest cell of each window, and its position in the plane.
+
+    Raises:
+        RuntimeError: another rank, padding of more than half the kernel, a kernel that does not fit.
+    """
+    name = f"max_pool{rank}d"
+    if input.dim() not in (rank + 1, rank + 2):
+        raise RuntimeError(
+            f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor for input, but got: {list(input.shape)}"
+        )
+    require_cells(name, input, rank)
+    if input.dim() == rank + 1:
+        batch = _max_pool(rank, input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode)
+        return batch[0].squeeze(0), batch[1].squeeze(0)
+    window = window_of(name, kernel_size, kernel_size if no_stride(stride) else stride, padding, dilation, rank)
+    if any(2 * p > k for p, k in zip(window.padding, window.kernel, strict=True)):
+        raise RuntimeError(
+            f"{name}: pad should be at most half of effective kernel size, but got pad={window.padding}, "
+            f"kernel_size={window.kernel} and dilation={window.dilation}"
+        )
+    count = window.count(tuple(input.shape[2:]), bool(ceil_mode))
+    require_room(name, input.layout, count, window)
+    return _largest(input, window, count, f"MaxPool{rank}DWithIndicesBackward0")
+
+
+def require_cells(operator: str, input: Any, rank: int) -> None:
+    """Raises RuntimeError if a dimension other than the batch is empty."""
+    if 0 in input.shape[-rank - 1 :]:
+        raise RuntimeError(
+            f"{operator}: Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+            f"{list(input.shape)}"
+        )
+
+
+def no_stride(stride: Any) -> bool:
+    """Whether a pooling steps by its kernel."""
+    return stride is None or (isinstance(stride, tuple | list) and not stride)
+
+
+@public
+def max_pool1d_with_indices(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Any, Any]:
+    """The largest cell of each window of (N, C, L) or (C, L), and its position.
+
+    Raises:
+        RuntimeError: another rank, no channels or no cells.
+    """
+    if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
+        raise RuntimeError(
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            f"{list(input.shape)}"
+        )
+    one = [None if no_stride(v) else v if isinstance(v, int) else v[0] for v in (kernel_size, stride, padding, dilation)]
+    step = one[0] if one[1] is None else one[1]
+    values, places = _max_pool(2, input.unsqueeze(-2), (1, one[0]), (1, step), (0, one[2]), (1, one[3]), ceil_mode)
+    return values.squeeze(-2), places.squeeze(-2)
 
 
 def max_pool2d_with_indices(
@@ -63,24 +184,36 @@ def max_pool2d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Any, Any]:
-    """The largest cell of each window, and its position in the plane.
+    """The largest cell of each window of (N, C, H, W) or (C, H, W), and its position in the plane."""
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode)
 
-    Raises:
-        RuntimeError: padding of more than half the kernel, a kernel that does not fit.
-    """
-    if input.dim() == 3:
-        values, places = max_pool2d_with_indices(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode)
-        return values.squeeze(0), places.squeeze(0)
-    if input.dim() != 4:
-        raise RuntimeError(f"max_pool2d: Expected 3D or 4D (batch mode) tensor for input, but got: {list(input.shape)}")
-    step = kernel_size if stride is None or stride == () or stride == [] else stride
-    window = window_of("max_pool2d", kernel_size, step, padding, dilation)
-    if any(2 * p > k for p, k in zip(window.padding, window.kernel, strict=True)):
-        raise RuntimeError(
-            f"max_pool2d: pad should be at most half of effective kernel size, but got pad={window.padding}, "
-            f"kernel_size={window.kernel} and dilation={window.dilation}"
-        )
-    return _max_pool_plans[input.layout, window, bool(ceil_mode)](input)
+
+def max_pool3d_with_indices(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Any, Any]:
+    """The largest cell of each window of (N, C, D, H, W) or (C, D, H, W), and its position in the volume."""
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+@public
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest cell of each window of (N, C, L) or (C, L); with ``return_indices`` its position as well."""
+    result = max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    return result if return_indices else result[0]
 
 
 @public
@@ -94,12 +227,12 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Any:
     """The largest cell of each window of (N, C, H, W) or (C, H, W); with ``return_indices`` its position as well."""
-    result = max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    result = _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode)
     return result if return_indices else result[0]
 
 
 @public
-def max_pool1d(
+def max_pool3d(
     input: Any,
     kernel_size: Any,
     stride: Any = None,
@@ -108,153 +241,74 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest cell of each window of (N, C, L) or (C, L).
+    """The largest cell of each window of (N, C, D, H, W) or (C, D, H, W); with ``return_indices`` its position as well."""
+    result = _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return result if return_indices else result[0]
+
+
+# -- over a grid ------------------------------------------------------------------------------------------------------
+
+
+def grid_of(operator: str, input: Any, output_size: Any, rank: int) -> Sizes:
+    """How many parts an adaptive pooling has, along each dimension.
 
     Raises:
-        RuntimeError: another rank, no channels or no cells.
+        ValueError: no more dimensions than output sizes. RuntimeError: another rank, another count of sizes, or no cells.
     """
-    if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
-        raise RuntimeError(
-            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
-            f"{list(input.shape)}"
-        )
-    one = [None if v is None else v if isinstance(v, int) else v[0] for v in (kernel_size, stride, padding, dilation)]
-    values, places = max_pool2d_with_indices(
-        input.unsqueeze(-2),
-        (1, one[0]),
-        (1, one[0] if one[1] is None else one[1]),
-        (0, one[2]),
-        (1, one[3]),
-        ceil_mode,
-    )
-    return (values.squeeze(-2), places.squeeze(-2)) if return_indices else values.squeeze(-2)
-
-
-def avg_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-    *,
-    out: Any = None,
-) -> Any:
-    """The mean of each window of (N, C, H, W) or (C, H, W); that of integers is truncated.
-
-    Raises:
-        RuntimeError: padding of more than half the kernel, a kernel that does not fit, a divisor of 0.
-    """
-    if divisor_override == 0:
-        raise RuntimeError("avg_pool2d: divisor must be not zero")
-    if out is not None:
-        options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-        return deliver(avg_pool2d(input, *options), out, "avg_pool2d")
-    if input.dim() == 3:
-        return avg_pool2d(
-            input.unsqueeze(0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-        ).squeeze(0)
-    step = kernel_size if stride is None or stride == () or stride == [] else stride
-    window = window_of("avg_pool2d", kernel_size, step, padding, 1)
-    if any(2 * p > k for p, k in zip(window.padding, window.kernel, strict=True)):
-        raise RuntimeError(
-            f"avg_pool2d: pad should be at most half of kernel size, but got pad={window.padding} and "
-            f"kernel_size={window.kernel}"
-        )
-    size = tuple(input.shape[2:])
-    count = window.count(size, ceil_mode)
-    require_room("avg_pool2d", input.layout, count, window)
-    sums = _window_sums(input, window, count)
-    counts = divisor_override or _divisors(input, window, size, count, count_include_pad)
-    return sums / counts if input.dtype.is_floating_point else sums.div(counts, rounding_mode="trunc")
-
-
-def _window_sums(input: Any, window: Window, count: tuple[int, int]) -> Any:
-    """Sums over the windows; those that hang over the end (``ceil_mode``) see zeros there."""
-    missing = [
-        max(0, (m - 1) * s + k - p - n)
-        for m, s, k, p, n in zip(count, window.stride, window.kernel, window.padding, input.shape[2:], strict=True)
-    ]
-    if any(extra > p for extra, p in zip(missing, window.padding, strict=True)):
-        from pellucid.operators.padding import pad
-
-        rows, columns = window.padding
-        input = pad(input, (columns, missing[1], rows, missing[0]))
-        window = Window(window.kernel, window.stride, (0, 0), window.dilation)
-    windows: Any = unfold_windows(input, window)
-    return windows.sum((2, 3))[:, :, : count[0], : count[1]]
-
-
-def _divisors(input: Any, window: Window, size: Any, count: tuple[int, int], with_padding: bool) -> Any:
-    """How many cells each window covers: inside the input, or inside the input with its padding."""
-    lengths = []
-    for n, m, k, s, p in zip(size, count, window.kernel, window.stride, window.padding, strict=True):
-        starts = [y * s - p for y in range(m)]
-        low, high = (-p, n + p) if with_padding else (0, n)
-        lengths.append([min(a + k, high) - max(a, low) for a in starts])
-    rows, columns = (input.detach().new_tensor(values) for values in lengths)
-    return rows.unsqueeze(1) * columns
-
-
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """Means over a grid of ``output_size`` cells: cell y covers rows floor(y H / oH) to ceil((y + 1) H / oH).
-
-    Raises:
-        ValueError: no more dimensions than output sizes; RuntimeError: not 3-D or 4-D, not a pair of sizes.
-    """
-    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    wanted = (output_size,) * rank if isinstance(output_size, int) else tuple(output_size)
     if not isinstance(output_size, int) and input.dim() <= len(wanted):
-        raise ValueError(f"adaptive_avg_pool2d: Input dimension should be at least 3, got {shape_text(input.shape)}")
-    if input.dim() not in (3, 4) or len(wanted) != 2 or any(w is not None and w < 0 for w in wanted):
-        raise RuntimeError(
-            "adaptive_avg_pool2d: output_size must be 2 numbers (None: as the input) greater than or equal to 0, and the "
-            f"input 3-D or 4-D; received {list(wanted)} for {shape_text(input.shape)}"
+        raise ValueError(
+            f"{operator}: Input dimension should be at least {len(wanted) + 1}, got {input.dim()} for output_size "
+            f"{list(wanted)}"
         )
-    if input.dtype in HALVES:
-        return adaptive_avg_pool2d(input.to(float32), wanted).to(input.dtype)
-    size = tuple(input.shape[-2:])
-    target = tuple(n if w is None else w for n, w in zip(size, wanted, strict=True))
-    if min(target) > 0 and all(n % w == 0 for n, w in zip(size, target, strict=True)):
-        cells = tuple(n // w for n, w in zip(size, target, strict=True))
-        split = input.reshape(*input.shape[:-2], target[0], cells[0], target[1], cells[1])
-        return split.mean((-3, -1))
-    down, across = (_averaging(input, n, w) for n, w in zip(size, target, strict=True))
-    return down @ input @ across.mT
-
-
-def _averaging(input: Any, n: int, m: int) -> Any:
-    """The (m, n) matrix that takes the means of one dimension."""
-    rows = []
-    for y in range(m):
-        a, b = y * n // m, -(-((y + 1) * n) // m)
-        rows.append([1.0 / (b - a) if a <= i < b else 0.0 for i in range(n)])
-    return input.detach().new_tensor(rows)
-
-
-@public
-def avg_pool1d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Any:
-    """The mean of each window of (N, C, L) or (C, L): an ``avg_pool2d`` of height 1."""
-    size, padded = (v if isinstance(v, int) else v[0] for v in (kernel_size, padding))
-    step = size if stride is None or stride == () else stride if isinstance(stride, int) else stride[0]
-    result = avg_pool2d(input.unsqueeze(-2), (1, size), (1, step), (0, padded), ceil_mode, count_include_pad)
-    return result.squeeze(-2)
-
-
-@public
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """Means over ``output_size`` cells of (N, C, L) or (C, L)."""
-    wanted = [output_size] if isinstance(output_size, int) else list(output_size)
-    if len(wanted) != 1 or input.dim() not in (2, 3):
+    if input.dim() not in (rank + 1, rank + 2) or len(wanted) != rank or any(w is not None and w < 0 for w in wanted):
         raise RuntimeError(
-            f"adaptive_avg_pool1d() argument 'output_size' should contain one int (got {len(wanted)}), and the input "
-            f"must be 2-D or 3-D, got {shape_text(input.shape)}"
+            f"{operator}: output_size must be {rank} numbers (None: as the input) greater than or equal to 0, and the "
+            f"input {rank + 1}-D or {rank + 2}-D; received {list(wanted)} for {list(input.shape)}"
         )
-    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, wanted[0])).squeeze(-2)
+    size = tuple(input.shape[-rank:])
+    require_cells(operator, input, rank)
+    return tuple(n if w is None else w for n, w in zip(size, wanted, strict=True))
+
+
+def _adaptive_max(operator: str, rank: int, input: Any, output_size: Any) -> tuple[Any, Any]:
+    count = grid_of(operator, input, output_size, rank)
+    x = input.unsqueeze(0) if input.dim() == rank + 1 else input
+    values, places = _largest(x, Parts(tuple(x.shape[2:]), count), count, f"AdaptiveMaxPool{rank}DBackward0")
+    return (values, places) if x is input else (values.squeeze(0), places.squeeze(0))
+
+
+def adaptive_max_pool1d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> tuple[Any, Any]:
+    """The largest cell of each of ``output_size`` parts of (N, C, L) or (C, L), and its position."""
+    wanted = sizes_of("adaptive_max_pool1d", "output_size", output_size, 1)
+    grid_of("adaptive_max_pool1d", input, wanted, 1)
+    values, places = _adaptive_max("adaptive_max_pool1d", 2, input.unsqueeze(-2), (1, *wanted))
+    return values.squeeze(-2), places.squeeze(-2)
+
+
+def adaptive_max_pool2d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> tuple[Any, Any]:
+    """The largest cell of each part of (N, C, H, W) or (C, H, W), and its position in the plane."""
+    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size)
+
+
+def adaptive_max_pool3d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> tuple[Any, Any]:
+    """The largest cell of each part of (N, C, D, H, W) or (C, D, H, W), and its position in the volume."""
+    return _adaptive_max("adaptive_max_pool3d", 3, input, output_size)
+
+
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest cell of each of ``output_size`` parts; with ``return_indices`` its position as well."""
+    result = adaptive_max_pool1d_with_indices(input, output_size)
+    return result if return_indices else result[0]
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest cell of each part of a grid; with ``return_indices`` its position as well."""
+    result = adaptive_max_pool2d_with_indices(input, output_size)
+    return result if return_indices else result[0]
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest cell of each part of a grid; with ``return_indices`` its position as well."""
+    result = adaptive_max_pool3d_with_indices(input, output_size)
+    return result if return_indices else result[0]

@@ -1,4 +1,4 @@
-"""Windows that slide over the last dimensions, and back: unfold (im2col) and fold (col2im).
+"""Windows that slide over the last one, two or three dimensions, and back: unfold (im2col) and fold (col2im).
 
     unfold    out[n, c, i, j, y, x] = input[n, c, y*s + i*d - p, x*s + j*d - p]      0 outside the input
     fold      out[n, c, h, w] = sum over i, j of input[n, c, i, j, (h + p - i*d) / s, (w + p - j*d) / s]
@@ -21,42 +21,46 @@ from pellucid.layout import Layout, dense
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.tensor import Tensor
 
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
 
 
 class Window:
-    """The geometry of a window in two dimensions; hashable, so that it can be part of a key."""
+    """The geometry of a window, by dimension; hashable, so that it can be part of a key."""
 
     __slots__ = ("dilation", "kernel", "padding", "stride")
 
-    def __init__(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    def __init__(self, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> None:
         self.kernel, self.stride, self.padding, self.dilation = kernel, stride, padding, dilation
 
-    def _parts(self) -> tuple[Pair, ...]:
+    @property
+    def rank(self) -> int:
+        return len(self.kernel)
+
+    def parts(self) -> tuple[Sizes, ...]:
         return self.kernel, self.stride, self.padding, self.dilation
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Window) and self._parts() == other._parts()
+        return isinstance(other, Window) and self.parts() == other.parts()
 
     def __hash__(self) -> int:
-        return hash(self._parts())
+        return hash(self.parts())
 
-    def count(self, size: Sequence[int], ceil: bool = False) -> Pair:
-        """Positions of the window along both dimensions. With ``ceil``, a last one may hang over the end, but it
+    def count(self, size: Sequence[int], ceil: bool = False) -> Sizes:
+        """Positions of the window along each dimension. With ``ceil``, a last one may hang over the end, but it
         begins inside the input or its left padding."""
         result = []
-        for n, k, s, p, d in zip(size, *self._parts(), strict=True):
+        for n, k, s, p, d in zip(size, *self.parts(), strict=True):
             room = n + 2 * p - d * (k - 1) - 1
             positions = (room + (s - 1 if ceil else 0)) // s + 1
             if ceil and (positions - 1) * s >= n + p:
                 positions -= 1
             result.append(positions)
-        return result[0], result[1]
+        return tuple(result)
 
     def numbers(self) -> dict[str, int | float]:
         """What the formulas take as given."""
         names = ("stride", "padding", "dilation")
-        return {f"{name}{k}": v[k] for name, v in zip(names, self._parts()[1:], strict=True) for k in (0, 1)}
+        return {f"{name}{k}": v[k] for name, v in zip(names, self.parts()[1:], strict=True) for k in range(self.rank)}
 
     def at(self, k: int, position: Expr, inner: Expr) -> Expr:
         """The coordinate that cell ``inner`` of the window at ``position`` covers, along dimension k.
@@ -68,29 +72,31 @@ class Window:
         return start + (step - given(f"padding{k}"))
 
 
-def pair(operator: str, name: str, value: Any) -> Pair:
-    """Two numbers from one or two."""
-    if isinstance(value, int):
-        return value, value
-    numbers = tuple(value)
+def sizes_of(operator: str, name: str, value: Any, rank: int = 2) -> Sizes:
+    """A number for each of ``rank`` dimensions, from one or as many.
+
+    Raises:
+        RuntimeError: another count.
+    """
+    numbers = (value,) if isinstance(value, int) else tuple(value)
     if len(numbers) == 1:
-        return numbers[0], numbers[0]
-    if len(numbers) != 2:
-        raise RuntimeError(f"{operator}(): {name} must be one number or two, got {list(numbers)}")
-    return numbers[0], numbers[1]
+        return numbers * rank
+    if len(numbers) != rank:
+        raise RuntimeError(f"{operator}(): {name} must be one number or {rank}, got {list(numbers)}")
+    return numbers
 
 
-def window_of(operator: str, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Window:
+def window_of(operator: str, kernel: Any, stride: Any, padding: Any, dilation: Any, rank: int = 2) -> Window:
     """The window of a call's arguments.
 
     Raises:
         RuntimeError: a size or a step below 1, a negative padding.
     """
     made = Window(
-        pair(operator, "kernel_size", kernel),
-        pair(operator, "stride", stride),
-        pair(operator, "padding", padding),
-        pair(operator, "dilation", dilation),
+        sizes_of(operator, "kernel_size", kernel, rank),
+        sizes_of(operator, "stride", stride, rank),
+        sizes_of(operator, "padding", padding, rank),
+        sizes_of(operator, "dilation", dilation, rank),
     )
     for name in ("kernel", "stride", "dilation"):
         if min(getattr(made, name)) < 1:
@@ -100,7 +106,7 @@ def window_of(operator: str, kernel: Any, stride: Any, padding: Any, dilation: A
     return made
 
 
-def require_room(operator: str, x: Layout, count: Pair, window: Window) -> None:
+def require_room(operator: str, x: Layout, count: Sizes, window: Window) -> None:
     if min(count) < 1:
         raise RuntimeError(
             f"{operator}(): Kernel size can't be greater than actual input size: the padded input "
@@ -118,7 +124,7 @@ class _UnfoldRule:
 
     name = "Im2ColBackward0"
 
-    def __init__(self, window: Window, size: Pair) -> None:
+    def __init__(self, window: Window, size: Sizes) -> None:
         self.window, self.size = window, size
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
@@ -133,7 +139,7 @@ class _FoldRule:
 
     name = "Col2ImBackward0"
 
-    def __init__(self, window: Window, count: Pair) -> None:
+    def __init__(self, window: Window, count: Sizes) -> None:
         self.window, self.count = window, count
 
     def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
@@ -143,35 +149,35 @@ class _FoldRule:
         return (unfold_windows(grads[0], self.window, self.count),)
 
 
-def _unfold_plan(x: Layout, window: Window, wanted: Pair | None) -> Plan:
-    n, c, height, width = x.shape
-    count = wanted or window.count((height, width))
+def _unfold_plan(x: Layout, window: Window, wanted: Sizes | None) -> Plan:
+    n, c, *size = x.shape
+    count, rank = wanted or window.count(size), window.rank
     require_room("unfold", x, count, window)
-    n_, c_, i, j, y, x_ = (axis(k) for k in range(6))
-    value = load(0, x.dtype, (n_, c_, window.at(0, y, i), window.at(1, x_, j)), fill=0)
+    cells = [window.at(k, axis(2 + rank + k), axis(2 + k)) for k in range(rank)]
+    value = load(0, x.dtype, (axis(0), axis(1), *cells), fill=0)
     sizes = (n, c, *window.kernel, *count)
     result = dense(sizes, x.dtype)
-    record = recorder(_UnfoldRule(window, (height, width)), [result], [x])
-    return kernel_plan(
-        Formula("unfold", 6, (Output(value),)), (x,), sizes, [result], record=record, given=window.numbers()
-    )
+    record = recorder(_UnfoldRule(window, tuple(size)), [result], [x])
+    formula = Formula("unfold", 2 + 2 * rank, (Output(value),))
+    return kernel_plan(formula, (x,), sizes, [result], record=record, given=window.numbers())
 
 
-def _fold_plan(x: Layout, size: Pair, window: Window) -> Plan:
-    n, c, rows, columns, down, across = x.shape
-    coords = []
-    for k in (0, 1):
-        at = axis(2 + k) + (given(f"padding{k}") - axis(4 + k) * given(f"dilation{k}"))
+def _fold_plan(x: Layout, size: Sizes, window: Window) -> Plan:
+    rank = window.rank
+    n, c = x.shape[:2]
+    coords, inner = [], tuple(axis(2 + rank + k) for k in range(rank))
+    for k in range(rank):
+        at = axis(2 + k) + (given(f"padding{k}") - inner[k] * given(f"dilation{k}"))
         if window.stride[k] != 1:
             ok = (at % given(f"stride{k}")).equals(0)
             at = select(ok & (at >= 0), at / given(f"stride{k}"), const(-1, at.dtype))
         coords.append(at)
-    value = load(0, x.dtype, (axis(0), axis(1), axis(4), axis(5), *coords), fill=0).cast(working(x.dtype))
+    value = load(0, x.dtype, (axis(0), axis(1), *inner, *coords), fill=0).cast(working(x.dtype))
     stage = Fold(folding("sum", value.dtype), (value,), 0)
-    formula = Formula("fold", 4, (Output(stage.states[0].cast(x.dtype)),), 2, (stage,))
+    formula = Formula("fold", 2 + rank, (Output(stage.states[0].cast(x.dtype)),), rank, (stage,))
     result = dense((n, c, *size), x.dtype)
-    record = recorder(_FoldRule(window, (down, across)), [result], [x])
-    sizes = (n, c, *size, rows, columns)
+    record = recorder(_FoldRule(window, tuple(x.shape[2 + rank :])), [result], [x])
+    sizes = (n, c, *size, *window.kernel)
     return kernel_plan(formula, (x,), sizes, [result], record=record, given=window.numbers())
 
 
@@ -179,15 +185,15 @@ _unfold_plans = PlanTable(_unfold_plan)
 _fold_plans = PlanTable(_fold_plan)
 
 
-def unfold_windows(x: Tensor, window: Window, count: Pair | None = None) -> Tensor:
-    """(N, C, H, W) -> (N, C, kernel rows, kernel columns, positions down, positions across).
+def unfold_windows(x: Tensor, window: Window, count: Sizes | None = None) -> Tensor:
+    """(N, C, *sizes) -> (N, C, *kernel, *positions): (N, C, H, W) -> (N, C, kernel rows, columns, positions down, across).
 
     ``count``: the positions wanted, if not all that fit.
     """
     return _unfold_plans[x.layout, window, count](x)
 
 
-def fold_windows(x: Tensor, size: Pair, window: Window) -> Tensor:
+def fold_windows(x: Tensor, size: Sizes, window: Window) -> Tensor:
     """The transpose of ``unfold_windows``: windows are added where they lay in an input of ``size``."""
     return _fold_plans[x.layout, size, window](x)
 
@@ -219,7 +225,7 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
     """
     if input.dim() == 2:
         return fold(input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride).squeeze(0)
-    window, size = window_of("fold", kernel_size, stride, padding, dilation), pair("fold", "output_size", output_size)
+    window, size = window_of("fold", kernel_size, stride, padding, dilation), sizes_of("fold", "output_size", output_size)
     count, cells = window.count(size), window.kernel[0] * window.kernel[1]
     if input.dim() != 3 or input.shape[1] % cells or input.shape[2] != count[0] * count[1]:
         raise RuntimeError(

@@ -10,7 +10,9 @@ import pellucid.nn.functional as ours
 from tests.conformance.opdb import check, to_pellucid, to_torch
 
 
-@pytest.mark.parametrize("name", ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"])
+@pytest.mark.parametrize(
+    "name", ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+)
 def test_convolutions(name: str) -> None:
     # Single precision: sums of another order.
     check(f"nn.functional.{name}", ("float32", "float64", "complex64"), scale=8)
@@ -23,10 +25,54 @@ def test_convolutions_in_half_precision(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d"]
-)
+    "name",
+    [
+        "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
+        "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+        "adaptive_max_pool3d",
+    ],
+)  # fmt: skip
 def test_pooling(name: str) -> None:
-    check(f"nn.functional.{name}", ("float32", "float64", "bfloat16", "int64"))
+    dtypes = ["float32", "float64", "bfloat16", "int64"]
+    if name == "adaptive_avg_pool3d":  # PyTorch's sums are rounded to bfloat16 at every step
+        dtypes.remove("bfloat16")
+    variants = ["function", "method", "inplace", "out", "gradient", "gradgrad", "error"]
+    if name == "avg_pool3d":  # PyTorch writes past the strides of out=
+        variants.remove("out")
+    check(f"nn.functional.{name}", tuple(dtypes), variants=tuple(variants))
+
+
+@pytest.mark.parametrize("name", ["max_unpool1d", "max_unpool2d", "max_unpool3d"])
+def test_unpooling(name: str) -> None:
+    check(f"nn.functional.{name}", ("float32", "float64"))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"stride": 1}, {"ceil_mode": True}])
+def test_lp_pooling(rank: int, options: dict[str, Any]) -> None:
+    theirs = torch.rand((2, 3, 7, 6, 5)[: 2 + rank], dtype=torch.float64, requires_grad=True)
+    mine: Any = to_pellucid(theirs)
+    expected = getattr(torch.nn.functional, f"lp_pool{rank}d")(theirs, 3, 2, **options)
+    got = getattr(ours, f"lp_pool{rank}d")(mine, 3, 2, **options)
+    torch.testing.assert_close(to_torch(got), expected.detach())
+    expected.sum().backward()
+    got.sum().backward()
+    torch.testing.assert_close(to_torch(mine.grad), theirs.grad)
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d"])
+def test_pooling_keeps_channels_last(name: str) -> None:
+    theirs = torch.rand(2, 3, 6, 8).contiguous(memory_format=torch.channels_last)
+    mine: Any = to_pellucid(theirs)
+    assert getattr(ours, name)(mine, 2).stride() == getattr(torch.nn.functional, name)(theirs, 2).stride()
+
+
+@pytest.mark.parametrize("indices", [[[[-1]]], [[[4]]], [[[0, 1]]]])
+def test_unpooling_to_nowhere_is_refused(indices: Any) -> None:
+    import pellucid
+
+    with pytest.raises(RuntimeError):
+        ours.max_unpool1d(pellucid.ones(1, 1, 1), pellucid.tensor(indices), 2)
 
 
 def test_unfold() -> None:

@@ -131,6 +131,12 @@ class Conv2d(_Direct):
     spatial, function = 2, "conv2d"
 
 
+class Conv3d(_Direct):
+    """Convolution of (N, C, D, H, W) or (C, D, H, W); ``weight`` is (out_channels, in_channels / groups, kD, kH, kW)."""
+
+    spatial, function = 3, "conv3d"
+
+
 class _Transposed(_Convolution):
     function, transposed = "", True
 
@@ -199,3 +205,9 @@ class ConvTranspose2d(_Transposed):
     """The transpose of ``Conv2d``; ``weight`` is (in_channels, out_channels / groups, kH, kW)."""
 
     spatial, function = 2, "conv_transpose2d"
+
+
+class ConvTranspose3d(_Transposed):
+    """The transpose of ``Conv3d``; ``weight`` is (in_channels, out_channels / groups, kD, kH, kW)."""
+
+    spatial, function = 3, "conv_transpose3d"
