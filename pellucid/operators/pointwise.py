@@ -182,14 +182,18 @@ class Pointwise:
             return DerivedRule(formula, tuple(operands), shape, None, name)
         return ZeroRule(name, operands) if self.gradient == "zero" else UndefinedRule(self.name)
 
-    def _writing(self, target: Layout, operands: Sequence[Operand]) -> tuple[Formula, tuple[int, ...]]:
-        shape = self.shape(operands)
+    def require_cells_apart(self, target: Layout) -> None:
+        """Raises RuntimeError if a cell would be written several times."""
         if overlaps_itself(target):
             raise RuntimeError(
                 f"{self.name}(): unsupported operation: more than one element of the written-to tensor "
                 f"{tuple(target.shape)} refers to a single memory location (it was expanded). "
                 "Please clone() the tensor before performing the operation."
             )
+
+    def _writing(self, target: Layout, operands: Sequence[Operand]) -> tuple[Formula, tuple[int, ...]]:
+        shape = self.shape(operands)
+        self.require_cells_apart(target)
         if shape != target.shape:
             raise RuntimeError(
                 f"{self.name}_(): output with shape {list(target.shape)} doesn't match the broadcast shape "

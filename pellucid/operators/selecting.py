@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from pellucid.dtypes import DType, bool_, can_cast, finfo, uint8
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, is_nan, maximum, minimum, select
-from pellucid.layout import Layout, dense
+from pellucid.layout import Layout, dense, overlaps_itself
 from pellucid.operators.define import both, method, public
 from pellucid.operators.forms import alias, binary
 from pellucid.operators.pointwise import (
@@ -22,7 +25,7 @@ from pellucid.operators.pointwise import (
     require_tensor,
     working,
 )
-from pellucid.plan import Operand
+from pellucid.plan import Operand, Plan
 from pellucid.tensor import Tensor, array_of
 
 # -- the larger and the smaller ---------------------------------------------------------------------------------------
@@ -251,6 +254,28 @@ class MaskedFill(Pointwise):
 
     def result(self, shape: tuple[int, ...], tensors: list[Layout], dtype: DType) -> Layout:
         return dense(shape, dtype)  # PyTorch fills a contiguous copy
+
+    def require_cells_apart(self, target: Layout) -> None:
+        """A value that is the same for all may be written several times."""
+
+    def build_write(self, target: Layout, *operands: Operand) -> Plan:
+        if not overlaps_itself(target):
+            return super().build_write(target, *operands)
+        self._writing(target, operands)  # checks them
+
+        def plan(x: Tensor, _: Tensor, mask: Tensor, value: Any) -> Tensor:
+            warnings.warn(
+                "Use of masked_fill_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
+                "operation. This also applies to advanced indexing e.g. tensor[mask] = scalar",
+                UserWarning,
+                stacklevel=4,
+            )
+            cells = array_of(x)
+            cells[np.broadcast_to(array_of(mask), cells.shape)] = value.item() if isinstance(value, Tensor) else value
+            x.storage.version += 1
+            return x
+
+        return plan
 
     def arguments(self, operands: Sequence[Operand], inner: DType) -> list[Expr]:
         x, mask, value = [operand_expr(k, o) for k, o in enumerate(operands)]

@@ -9,6 +9,7 @@ Slices are written in the order of the index, as in ``scattering.py``.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
@@ -89,7 +90,16 @@ def _plan(
     formula = Scatter(operator, x.ndim, target, value, merging(op, x.dtype))
     result = like(x) if filling else None
     rule = WriteRule(name, manner, op, source, alpha)
-    return Write(bounds, x, index, source, formula, shape, rule, result=result, given=numbers)
+    write = Write(bounds, x, index, source, formula, shape, rule, result=result, given=numbers)
+    if filling and write.overlaps:
+        write.overlaps = False  # one value for all may be written several times
+        warnings.warn(
+            "Use of index_fill_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
+            "operation. This also applies to advanced indexing e.g. tensor[mask] = scalar",
+            UserWarning,
+            stacklevel=5,
+        )
+    return write
 
 
 _writes: dict[Any, Any] = PlanTable(_plan)

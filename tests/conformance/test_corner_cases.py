@@ -160,6 +160,20 @@ t.segment_reduce(t.empty(0), 'sum', lengths=t.tensor([0, 0]))
 t.segment_reduce(t.tensor(3.), 'sum', lengths=t.tensor([1]))
 """
 
+EXPANDED = """
+t.zeros(1).expand(3).masked_fill_(t.tensor([True, False, False]), 2.)
+t.zeros(2).expand(3, 2).masked_fill_(t.tensor([[True, False], [False, False], [False, False]]), t.tensor(2))
+t.zeros(2, dtype=t.bfloat16).expand(3, 2).masked_fill_(t.tensor([False, True]), 2)
+t.zeros(2).expand(3, 2).masked_fill_(t.tensor([True, False, True]), 2)
+t.zeros(2).expand(3, 2).index_fill_(0, t.tensor([0]), 3)
+t.zeros(2).expand(3, 2).index_fill_(0, t.tensor([5]), 3)
+t.zeros(2).expand(3, 2).index_add_(0, t.tensor([0]), t.ones(1, 2))
+t.zeros(2).expand(3, 2).index_put_((t.tensor([0]),), t.ones(2))
+t.zeros(2).expand(3, 2).add_(1)
+t.zeros(2).expand(3, 2).resize_(3, 2).stride()
+t.add(t.ones(3, 2), 1, out=t.zeros(2).expand(3, 2))
+"""
+
 REDUCTIONS = """
 t.sum(t.ones(2, 3, dtype=t.int32), 0, dtype=t.int64, out=t.zeros(3, dtype=t.int32))
 t.sum(t.tensor([1.5, 2]), 0, out=t.zeros((), dtype=t.int32))
@@ -182,7 +196,7 @@ t.histogramdd(t.arange(6.), 2)
 """
 
 
-ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + SEGMENTS + REDUCTIONS
+ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + EXPANDED + SEGMENTS + REDUCTIONS
 
 
 @pytest.mark.parametrize("source", expressions(ALL))
