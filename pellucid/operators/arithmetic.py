@@ -9,7 +9,7 @@ from pellucid import dtypes
 from pellucid.dtypes import DType, bool_, int64
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, select
-from pellucid.layout import Layout
+from pellucid.layout import Layout, layout_of
 from pellucid.operators.arguments import number_first
 from pellucid.operators.define import both, key_of, method, public
 from pellucid.operators.forms import (
@@ -34,7 +34,7 @@ from pellucid.operators.pointwise import (
     working,
 )
 from pellucid.plan import Operand
-from pellucid.tensor import Tensor
+from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 # -- sums and differences ---------------------------------------------------------------------------------------------
 
@@ -400,38 +400,55 @@ def _power_in_place(self: Tensor, other: Any) -> Any:
         return NotImplemented
 
 
-def _double(common: DType) -> tuple[DType, DType]:
-    wide = dtypes.complex128 if common.is_complex else dtypes.float64
-    return wide, wide
+class _InDouble(Pointwise):
+    """Computed in double precision, whatever the operands are."""
+
+    def common(self, operands: Sequence[Operand]) -> DType:
+        found = [x for x in operands if isinstance(x, Layout)]
+        return dtypes.complex128 if any(x.dtype.is_complex for x in found) else dtypes.float64
 
 
-_float_power = Pointwise("float_power", power, _double, node_name="PowBackward1")
+_float_power = _InDouble("float_power", power, SAME, node_name="PowBackward1")
+
+
+def _double_operands(name: str, input: Any, exponent: Any, target: Any, role: str) -> tuple[Any, Any]:
+    """Base and exponent as plans take them.
+
+    Raises:
+        RuntimeError: ``target``, if there is one, is not of the result's dtype.
+    """
+    if not isinstance(input, Tensor):
+        require_tensor(exponent, name, "exponent")
+    pair = []
+    for value, argument in ((input, "input"), (exponent, "exponent")):
+        if isinstance(value, complex):
+            number = empty_like_layout(layout_of((), (), dtypes.complex128))
+            array_of(number)[()] = value
+            value = number
+        pair.append(number_or_tensor(value, name, argument))
+    wanted = _float_power.common([key_of(x) for x in pair])
+    if isinstance(target, Tensor) and target.dtype is not wanted:
+        raise RuntimeError(
+            f"the {role} given to {name} has dtype {target.dtype.scalar_name} but the operation's result requires "
+            f"dtype {wanted.scalar_name}"
+        )
+    return pair[0], pair[1]
 
 
 @both
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """Powers in double precision: ``out[...] = double(input[...]) ** double(exponent[...])``."""
-    if not isinstance(input, Tensor):
-        require_tensor(exponent, "float_power", "exponent")
-    a = number_or_tensor(input, "float_power", "input", exponent)
-    b = number_or_tensor(exponent, "float_power", "exponent", input)
-    if out is not None and out.dtype not in (dtypes.float64, dtypes.complex128):
-        raise RuntimeError(f"float_power(): out must be torch.float64 or torch.complex128; got {out.dtype}")
-    return _float_power.deliver(out, a, b)
+    """Powers in double precision: ``out[...] = double(input[...]) ** double(exponent[...])``.
+
+    Raises:
+        RuntimeError: ``out`` is not torch.float64, or torch.complex128 where an operand is complex.
+    """
+    return _float_power.deliver(out, *_double_operands("float_power", input, exponent, out, "output"))
 
 
 @method
 def float_power_(input: Tensor, exponent: Any) -> Tensor:
     """In-place form of `float_power`, for tensors of torch.float64 and torch.complex128."""
-    b = number_or_tensor(exponent, "float_power_", "exponent", input)
-    complex_power = input.dtype.is_complex or (isinstance(b, Tensor) and b.dtype.is_complex)
-    wanted = dtypes.complex128 if complex_power else dtypes.float64
-    if input.dtype is not wanted:
-        raise RuntimeError(
-            f"the base given to float_power_ has dtype {input.dtype.scalar_name} but the operation's result requires "
-            f"dtype {wanted.scalar_name}"
-        )
-    return _float_power.write(input, input, b)
+    return _float_power.write(input, *_double_operands("float_power_", input, exponent, input, "base"))
 
 
 square = unary(

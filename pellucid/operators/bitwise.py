@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.formula.expr import Expr, const, select
 from pellucid.operators.define import both, deliver, method, public
 from pellucid.operators.forms import binary, dunder, in_place_binary, infix, reflected, unary
-from pellucid.operators.pointwise import SAME, require_tensor
+from pellucid.operators.pointwise import SAME, common_dtype, require_tensor
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 
@@ -86,11 +86,11 @@ def _whole_numbers(name: str, compute: Any, doc: str) -> None:
 
     def function(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         a, b = require_tensor(input, name), require_tensor(other, name, "other")
-        for t in (a, b):
-            if t.dtype.kind not in "ui":
-                raise NotImplementedError(
-                    f"\"{name}_cpu\" not implemented for '{t.dtype.scalar_name}': {name}() takes integer tensors"
-                )
+        common = common_dtype([a.layout, b.layout])
+        if common.kind not in "ui":
+            raise NotImplementedError(
+                f"\"{name}_cpu\" not implemented for '{common.scalar_name}': {name}() takes integer tensors"
+            )
         like = bitwise_or(a, b)  # the common dtype, shape and strides
         result = empty_like_layout(like.layout)
         wide = array_of(result)

@@ -135,9 +135,15 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
     """In each cell the number of successes of ``count`` trials, each with the chance ``prob``; they broadcast.
 
     Raises:
-        RuntimeError: different dtypes, or shapes that do not broadcast.
+        ValueError: not floating point; RuntimeError: different dtypes, or shapes that do not broadcast.
     """
     trials, chances = require_tensor("binomial", count), require_tensor("binomial", prob, "prob", 2)
+    for argument, t in (("count", trials), ("prob", chances)):
+        if not t.layout.dtype.is_floating_point:
+            raise ValueError(
+                f"binomial only supports floating-point dtypes for {argument}, got: {t.layout.dtype.scalar_name}; "
+                "convert it first, for example by .float()"
+            )
     dtype = trials.layout.dtype
     if dtype is not chances.layout.dtype:
         raise RuntimeError(f"binomial(): Found dtype {chances.layout.dtype!r} but expected {dtype!r}; convert one of them")

@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.dtypes import int16, int32, int64
 from pellucid.formula.expr import Expr, const, is_nan, select
 from pellucid.layout import like
-from pellucid.operators.define import both
+from pellucid.operators.define import both, deliver
 from pellucid.operators.forms import binary
 from pellucid.operators.functions import ldexp
 from pellucid.operators.pointwise import SAME, require_tensor, working
@@ -56,6 +56,8 @@ def frexp(input: Tensor, *, out: tuple[Tensor, Tensor] | None = None) -> Any:
         if x.tracked and native.grad_enabled():
             mantissa = ldexp(x, -exponent)  # type: ignore[operator]
         return _Frexp((mantissa, exponent))
-    for target, result in zip(out, (mantissa, exponent), strict=True):
-        target.copy_(result)
+    for role, target, result in zip(("mantissa", "exponent"), out, (mantissa, exponent), strict=True):
+        if target.dtype is not result.dtype:
+            raise RuntimeError(f"torch.frexp() expects {role} to have dtype {result.dtype} but got {target.dtype}")
+        deliver(result, target, "frexp")
     return _Frexp(out)

@@ -22,6 +22,27 @@ t.isclose(t.ones(2), t.ones(2), t.tensor(1.5, requires_grad=True), 0)
 t.isclose(t.ones(2), t.ones(2), 'a')
 t.allclose(t.ones(2), t.ones(2), atol=t.tensor(1.))
 """
+DTYPES = """
+t.gcd(t.tensor([True, False]), t.tensor([4, 6]))
+t.lcm(t.tensor([4, 6], dtype=t.int8), t.tensor([True]))
+t.gcd(t.tensor([True]), t.tensor([True]))
+t.gcd(t.tensor([1.]), t.tensor([2]))
+t.float_power(t.tensor([2.], dtype=t.float16), 1j)
+t.float_power(2j, t.tensor([2.], dtype=t.float16))
+t.float_power(t.tensor([2.]), 1.1j)
+t.float_power(t.tensor([2]), 2, out=t.empty(1, dtype=t.complex128))
+t.float_power(t.tensor([2j]), 2, out=t.empty(1, dtype=t.float64))
+t.float_power(t.tensor([2]), 2, out=t.empty(1, dtype=t.float64))
+t.float_power(2, 2)
+t.tensor([2.], dtype=t.float64).float_power_(1j)
+t.tensor([2.]).float_power_(2)
+t.tensor([2.], dtype=t.float64).float_power_(t.tensor([3]))
+t.binomial(t.tensor([5]), t.tensor([0.5]))
+t.binomial(t.tensor([5.]), t.tensor([1]))
+t.frexp(t.tensor([3.]), out=(t.empty(1, dtype=t.float64), t.empty(1, dtype=t.int32)))
+t.frexp(t.tensor([3.]), out=(t.empty(1), t.empty(1, dtype=t.int64)))
+tuple(t.frexp(t.tensor([3., 0.]), out=(t.empty(0), t.empty(0, dtype=t.int32))))
+"""
 COMPLEX = """
 t.tensor([1+1j, 2-3j, 0, 1]) / 0
 t.tensor([1+1j, 2-3j, 0, 1]) / t.tensor([0j, 0, 0, 0])
@@ -39,6 +60,6 @@ t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + COMPLEX))
+@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + DTYPES + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)
