@@ -77,7 +77,7 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 @public
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """All tensors expanded to their common shape.
+    """All tensors expanded to their common shape; those that have it are given back as they are.
 
     Raises:
         RuntimeError: the shapes have none.
@@ -88,7 +88,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     shape = layouts.broadcast_shapes(*shapes)
     if shape is None:
         raise RuntimeError(broadcast_message("broadcast_tensors()", shapes))
-    return tuple(_expands[x.layout, shape](x) for x in tensors)
+    return tuple(x if x.layout.shape == shape else _expands[x.layout, shape](x) for x in tensors)
 
 
 @public
