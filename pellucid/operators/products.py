@@ -20,7 +20,7 @@ from pellucid.layout import Layout, broadcast_shapes, broadcast_strides, dense
 from pellucid.operators.define import both, deliver, method
 from pellucid.plan import Plan, PlanTable, explain_status, kernel_plan
 from pellucid.runtime import blas, native
-from pellucid.tensor import Tensor
+from pellucid.tensor import Tensor, empty_like_layout
 
 HALVES = (bfloat16, float16)
 
@@ -108,6 +108,32 @@ def copy_plan(x: Layout, target: Layout) -> Plan:
     return kernel_plan(formula, (x,), tuple(target.shape), [target])
 
 
+def panels_plan(b: Layout) -> Plan:
+    """The columns of a matrix (k, n) in panels of `blas.PANEL` side by side, each row by row; what the last one has too
+    many is not set."""
+    (k, n), (down, right), width = b.shape, b.strides, blas.PANEL
+    whole, rest = divmod(n, width)
+    target = dense((whole + (rest > 0), k, width), b.dtype)
+    parts = []
+    for first, count, columns in ((0, whole, width), (whole, int(rest > 0), rest)):
+        if count:
+            shape = (count, k, columns)
+            source = b.with_strides(shape, (width * right, down, right))
+            room = b.with_strides(shape, (k * width, width, 1))
+            formula = Formula("copy", 3, (Output(load(0, b.dtype)),))
+            write = kernel_plan(formula, (source,), shape, [room], in_place=True)
+            parts.append((write, source, first * width * right * b.dtype.itemsize, room, first * k * width * b.dtype.itemsize))
+    new_tensor = native.new_tensor
+
+    def plan(x: Tensor) -> Tensor:
+        out = empty_like_layout(target)
+        for write, source, at, room, to in parts:
+            write(new_tensor(room, out.storage, out.ptr + to), new_tensor(source, x.storage, x.ptr + at))
+        return out
+
+    return plan
+
+
 def product_plan(a: Layout, b: Layout, alpha: float = 1.0) -> tuple[Plan, Layout]:
     """The plan of ``A @ B`` for operands of two or more dimensions, not recorded, and the result's layout."""
     batch = broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
@@ -143,14 +169,18 @@ def _gemm(
     split = _best_split(batch, [a, b])
     (a, left, copy_a), (b, right, copy_b) = _readable(a, batch, split), _readable(b, batch, split)
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    if right.trans and not left.trans and blas.gains_by_transposing(a.dtype, prod(batch), m, n, k):
+    panels = not batch and blas.gains_by_panels(a.dtype, m, n, k, right.trans)
+    if panels:
+        copy_b = panels_plan(b)
+    elif batch and right.trans and not left.trans and blas.gains_by_transposing(a.dtype, m, n, k):
         target = dense(b.shape, b.dtype)
         if _Matrices(target, batch, split).fits:
             b, copy_b, right = target, copy_plan(b, target), _Matrices(target, batch, split)
     product = blas.gemm_spec(
-        a.dtype, m, n, k, left.trans, left.ld, right.trans, right.ld, max(n, 1),
+        a.dtype, m, n, k, left.trans, left.ld, right.trans and not panels, right.ld, max(n, 1),
         (prod(batch[:split]), prod(batch[split:])), left.steps, right.steps,
         alpha=alpha, beta=beta, summand=summand if summand is None else _summand_steps(summand, batch, split),
+        panels=panels,
     )  # fmt: skip
     flags = native.RELEASE_GIL if m * n * k * prod(batch) > 1 << 18 else 0
     kinds = [0, 0] if summand is None else [0, 0, 0]

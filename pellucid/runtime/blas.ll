@@ -2,7 +2,8 @@
 ;
 ;   C[b] = alpha op(A[b]) op(B[b]) + beta S[b]        operands C, A, B and, where beta is not zero, S (or C itself)
 ;
-; The range counts tiles: index = (batch * tiles_m + i) * tiles_n + j. Each tile is one call of OpenBLAS on one
+; The range counts tiles: index = (batch * tiles_m + i) * tiles_n + j, or (batch * tiles_n + j) * tiles_m + i where B
+; comes in panels, so that a panel is used for all rows before the next one. Each tile is one call of OpenBLAS on one
 ; thread, or several, each for a part of k. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their place in
 ; the plan) and ITEMSIZE.
 
@@ -38,9 +39,10 @@
   i64,      ; 28 the most of K that one call of OpenBLAS takes; later calls add to C
   i64,      ; 29 bytes of A from one k to the next
   i64,      ; 30 the same for B
-  [2 x i64], ; 31 alpha, as T
-  [2 x i64], ; 32 beta, as T
-  [2 x i64]  ; 33 one, as T
+  i64,      ; 31 1: tiles of the same columns follow each other
+  [2 x i64], ; 32 alpha, as T
+  [2 x i64], ; 33 beta, as T
+  [2 x i64]  ; 34 one, as T
 }
 
 ; One tile: addresses of its parts of C, A, B, S; its rows and columns.
@@ -73,10 +75,16 @@ define internal void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i6
 entry:
   %tiles.m = call i64 @field(ptr %plan, i64 16)
   %tiles.n = call i64 @field(ptr %plan, i64 17)
-  %row = udiv i64 %index, %tiles.n
-  %j = urem i64 %index, %tiles.n
-  %batch = udiv i64 %row, %tiles.m
-  %i = urem i64 %row, %tiles.m
+  %by.columns.word = call i64 @field(ptr %plan, i64 31)
+  %by.columns = icmp ne i64 %by.columns.word, 0
+  %fast.count = select i1 %by.columns, i64 %tiles.m, i64 %tiles.n
+  %slow.count = select i1 %by.columns, i64 %tiles.n, i64 %tiles.m
+  %line = udiv i64 %index, %fast.count
+  %fast = urem i64 %index, %fast.count
+  %batch = udiv i64 %line, %slow.count
+  %slow = urem i64 %line, %slow.count
+  %i = select i1 %by.columns, i64 %fast, i64 %slow
+  %j = select i1 %by.columns, i64 %slow, i64 %fast
   %members = call i64 @field(ptr %plan, i64 24)
   %group = udiv i64 %batch, %members
   %member = urem i64 %batch, %members
@@ -191,7 +199,7 @@ entry:
   %k.most = call i64 @field(ptr %plan, i64 28)
   %a.per.k = call i64 @field(ptr %plan, i64 29)
   %b.per.k = call i64 @field(ptr %plan, i64 30)
-  %one.at = getelementptr %plan, ptr %plan, i64 0, i32 33
+  %one.at = getelementptr %plan, ptr %plan, i64 0, i32 34
   %one = LOAD ptr %one.at
   %lda.64 = call i64 @field(ptr %plan, i64 6)
   %lda = trunc i64 %lda.64 to i32
@@ -199,9 +207,9 @@ entry:
   %ldb = trunc i64 %ldb.64 to i32
   %ldc.64 = call i64 @field(ptr %plan, i64 8)
   %ldc = trunc i64 %ldc.64 to i32
-  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 31
+  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 32
   %alpha = LOAD ptr %alpha.at
-  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 32
+  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 33
   %beta = LOAD ptr %beta.at
   br label %check
 check:
@@ -261,9 +269,9 @@ entry:
   %y.step = trunc i64 %y.step.64 to i32
   %which = call i64 @field(ptr %plan, i64 10)
   %first = icmp eq i64 %which, 1
-  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 31
+  %alpha.at = getelementptr %plan, ptr %plan, i64 0, i32 32
   %alpha = LOAD ptr %alpha.at
-  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 32
+  %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 33
   %beta = LOAD ptr %beta.at
   br label %check
 check:

@@ -60,6 +60,7 @@ _DIRECT_TILES = {  # (A transposed, B transposed): (largest k, rows, columns), b
     (False, True): ((976, 32, 32),),
 }
 _DIRECT_BYTES = 2**21
+PANEL = 64  # columns of B in a panel: as many as a direct tile has
 # A longer k goes in equal parts, each added to C, as long as B stays in the last-level cache or is read only a few
 # times. The parts depend on k alone, so that results do not depend on the number of threads.
 _DIRECT_DEPTH = 512
@@ -98,6 +99,7 @@ def gemm_spec(
     conj_a: bool = False,
     conj_b: bool = False,
     summand: tuple[int, int, int, int] | None = None,
+    panels: bool = False,
 ) -> Product:
     """The kernel of C = alpha op(A) op(B) + beta S for a batch of row-major matrices.
 
@@ -114,6 +116,7 @@ def gemm_spec(
         conj_a, conj_b: take the complex conjugate.
         summand: bytes between S's groups, matrices, rows and columns (0 where it is broadcast);
             None: S is what C holds already.
+        panels: B is a row of panels (k, PANEL), each of PANEL of its columns; the last one may use fewer.
 
     Raises:
         ValueError: rows overlap, or a size does not fit the library's 32-bit integers.
@@ -124,7 +127,7 @@ def gemm_spec(
     if max(m, n, k) > _LARGEST:
         raise ValueError(f"matmul: m={m}, n={n}, k={k}; the most is {_LARGEST}: multiply parts of the matrices")
     lda = _leading("A", lda, *((k, m) if trans_a else (m, k)))
-    ldb = _leading("B", ldb, *((n, k) if trans_b else (k, n)))
+    ldb = PANEL if panels else _leading("B", ldb, *((n, k) if trans_b else (k, n)))
     letter, item = _LETTERS[dtype.name], dtype.itemsize
     step_c, ldc = m * ldc * item, _leading("C", ldc, m, n)
     vector = 1 in (m, n) and k > 0 and not conj_a and not conj_b
@@ -133,7 +136,9 @@ def gemm_spec(
         call = _vector_call(n, trans_a, lda, trans_b, ldb, ldc)
     else:
         routine = f"{letter}gemm"
-        direct = _direct_tile(m, n, k, trans_a, trans_b, ldb * item) if letter in "sd" else None
+        direct = _panel_tile(m, k) if panels else None
+        if letter in "sd" and not panels:
+            direct = _direct_tile(m, n, k, trans_a, trans_b, ldb * item)
         call = _Call(_TRANSPOSE[trans_a, conj_a], _TRANSPOSE[trans_b, conj_b], lda, ldb)
     count = batch[0] * batch[1]
     tile_m, tile_n, depth = direct or (*_packed_tile(count, m, n, k, vector), k)
@@ -143,10 +148,10 @@ def gemm_spec(
         *(_symbol_address(f"cblas_{routine}"), call.trans_a, call.trans_b, m, n, k),
         *(call.lda, call.ldb, ldc, call.y_step, call.matrix),
         *(step_c, strides_a[1], strides_b[1], tile_m, tile_n, tiles_m, tiles_n),
-        *(tile_m * item * (1 if trans_a else lda), tile_n * item * (ldb if trans_b else 1)),
+        *(tile_m * item * (1 if trans_a else lda), tile_n * item * (k if panels else ldb if trans_b else 1)),
         *(int(summand is not None and beta != 0), *steps_s),
         *(max(1, batch[1]), strides_a[0], strides_b[0], jump_s),
-        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb)),
+        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb), int(panels)),
         *(*_scalar(letter, alpha), *_scalar(letter, beta), *_scalar(letter, 1.0)),
     ]
     tiles = count * tiles_m * tiles_n if m and n else 0
@@ -154,14 +159,20 @@ def gemm_spec(
     return Product(_kernels()[routine], array("q", words), tiles, grain)
 
 
-def gains_by_transposing(dtype: DType, batch: int, m: int, n: int, k: int) -> bool:
-    """Whether A B^T is faster as A times a copy of B^T: the kernels that read the matrices where they are want rows of
-    B, and with many rows of A the copy costs less than they save."""
-    if dtype.name != "float32" or kernel_in_use() not in _DIRECT_CORES:
+def gains_by_transposing(dtype: DType, m: int, n: int, k: int) -> bool:
+    """Whether products A B^T in a batch are faster as those of A and a copy of B^T, of attention's size, say: the
+    kernels that read the matrices where they are want rows of B."""
+    direct = dtype.name == "float32" and kernel_in_use() in _DIRECT_CORES
+    return direct and min(m, n) >= 24 and max(m, n) < 256 and k <= 128
+
+
+def gains_by_panels(dtype: DType, m: int, n: int, k: int, trans_b: bool) -> bool:
+    """Whether B is worth rearranging in panels first, which stay in the second-level cache while all rows of A are
+    multiplied by them: B is large, or lies transposed, and A has many rows."""
+    if dtype.name not in ("float32", "float64") or kernel_in_use() not in _DIRECT_CORES:
         return False
-    if batch > 1:  # of attention's size, say; larger ones are rearranged well
-        return 24 <= min(m, n) and max(m, n) < 256 and k <= 128
-    return m >= 512 and n >= 32 and _direct_tile(m, n, k, False, False, n * dtype.itemsize) is not None
+    large = n * k * dtype.itemsize > (_DIRECT_BYTES // 8 if trans_b else _DIRECT_BYTES // 2)
+    return n >= PANEL and k >= 32 and m >= 512 and (large or (trans_b and n * k >= 2**12))
 
 
 @cache
@@ -271,6 +282,13 @@ def _direct_tile(m: int, n: int, k: int, trans_a: bool, trans_b: bool, row: int)
             even_columns = 16 * _ceil(_ceil(n, _ceil(n, columns)), 16)
             return min(m, even_rows), min(n, even_columns), depth
     return None
+
+
+def _panel_tile(m: int, k: int) -> tuple[int, int, int]:
+    """The same where B comes in panels."""
+    depth = k if k <= _DIRECT_DEPTH else 8 * _ceil(_ceil(k, _ceil(k, _DIRECT_DEPTH)), 8)
+    rows = 48 if depth <= 320 else 24
+    return min(m, 8 * _ceil(_ceil(m, _ceil(m, rows)), 8)), PANEL, depth
 
 
 def _packed_tile(batch: int, m: int, n: int, k: int, vector: bool) -> tuple[int, int]:

@@ -86,3 +86,32 @@ def test_errors_teach() -> None:
         torch.addmm(torch.ones(5), a, a.t())
     with pytest.raises(RuntimeError, match="1-D"):
         torch.outer(a, a)
+
+
+@pytest.mark.parametrize("turned", [(False, False), (False, True), (True, False), (True, True)])
+@pytest.mark.parametrize("sizes", [(600, 700, 777), (513, 40, 100), (520, 1300, 64)])
+def test_large_products(sizes: tuple[int, int, int], turned: tuple[bool, bool]) -> None:
+    """Sizes at which operands are rearranged first, or the inner dimension goes in parts."""
+    m, k, n = sizes
+    a, b = (
+        RNG.standard_normal(shape[::-1] if back else shape).astype(np.float32)
+        for shape, back in zip(((m, k), (k, n)), turned, strict=True)
+    )
+    left, right = (torch.from_numpy(x).t() if back else torch.from_numpy(x) for x, back in zip((a, b), turned, strict=True))
+    bias = RNG.standard_normal(n).astype(np.float32)
+    wanted = array(left).astype(np.float64) @ array(right).astype(np.float64)
+    np.testing.assert_allclose(array(left @ right), wanted, atol=1e-5 * k)
+    np.testing.assert_allclose(array(torch.addmm(torch.from_numpy(bias), left, right)), wanted + bias, atol=1e-5 * k)
+
+
+def test_batches_of_strided_matrices() -> None:
+    """Heads of attention, as views of one product: no copies, but the same values and gradients."""
+    together = tensor(2, 30, 3, 3, 8, grad=True)
+    q, k, v = together.permute(2, 0, 3, 1, 4).unbind(0)
+    found = ((q @ k.transpose(-2, -1)).softmax(-1) @ v).square().sum()
+    (own,) = torch.autograd.grad(found, together)
+    q, k, v = (x.contiguous() for x in together.permute(2, 0, 3, 1, 4).unbind(0))
+    wanted = ((q @ k.transpose(-2, -1).contiguous()).softmax(-1) @ v).square().sum()
+    (expected,) = torch.autograd.grad(wanted, together)
+    np.testing.assert_allclose(array(found), array(wanted), rtol=1e-12)
+    np.testing.assert_allclose(array(own), array(expected), rtol=1e-9, atol=1e-12)

@@ -161,6 +161,27 @@ def test_one_matrix_for_the_whole_batch() -> None:
     assert not error(c, wide(a) @ wide(b), 6, dtypes.float32)
 
 
+@pytest.mark.parametrize("trans_a", [False, True])
+@pytest.mark.parametrize("shape", [(70, 130, 40), (129, 64, 1500), (512, 200, 333)])
+def test_columns_in_panels(shape: tuple[int, int, int], trans_a: bool) -> None:
+    """The last panel is not full; the inner dimension goes in one part or in several; the same bits on any threads."""
+    m, n, k = shape
+    a = random((k, m) if trans_a else (m, k), dtypes.float32, 1)
+    b, s = random((k, n), dtypes.float32, 2), random((n,), dtypes.float32, 3)
+    panels = np.full((-(-n // blas.PANEL), k, blas.PANEL), np.nan, np.float32)
+    for j in range(n):
+        panels[j // blas.PANEL, :, j % blas.PANEL] = b[:, j]
+    expected, results = wide(a.T if trans_a else a) @ wide(b) + 0.5 * wide(s), []
+    for count in (1, 3):
+        threads.set_num_threads(count)
+        c = np.full((m, n), np.nan, np.float32)
+        options: dict[str, Any] = {"beta": 0.5, "summand": (0, 0, 0, 4), "panels": True}
+        run(blas.gemm_spec(dtypes.float32, m, n, k, trans_a, a.shape[1], False, n, n, **options), c, a, panels, s)
+        assert not error(c, expected, k, dtypes.float32)
+        results.append(c)
+    assert (results[0] == results[1]).all()
+
+
 def test_a_batch_in_groups() -> None:
     """Heads of attention: matrices of one sample lie side by side, those of the next one further away."""
     a, b = random((4, 9, 3, 5), dtypes.float32, 1), random((3, 4, 5, 7), dtypes.float32, 2)
