@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pellucid.autograd.modes import enable_grad
 from pellucid.distributions import constraints
 from pellucid.distributions.constraints import Constraint
 from pellucid.distributions.distribution import Distribution, broadcast_parameters
@@ -13,7 +14,7 @@ from pellucid.nn.functional import binary_cross_entropy_with_logits
 from pellucid.operators.combining import one_hot
 from pellucid.operators.counting_draws import poisson
 from pellucid.operators.expanding import broadcast_tensors
-from pellucid.operators.sequences import arange
+from pellucid.operators.sequences import arange, eye
 
 
 def _inside(probs: Any) -> Any:
@@ -28,7 +29,28 @@ def _one_of(probs: Any, logits: Any) -> bool:
     return logits is None
 
 
-class Bernoulli(Distribution):
+class _EitherWay(Distribution):
+    """Has one of ``probs`` and ``logits``; the other is worked out when it is first asked for, and kept."""
+
+    def _logits_of(self, probs: Any) -> Any:
+        raise NotImplementedError
+
+    def _probs_of(self, logits: Any) -> Any:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__
+        with enable_grad():
+            if name == "logits" and "probs" in own:
+                own[name] = self._logits_of(own["probs"])
+            elif name == "probs" and "logits" in own:
+                own[name] = self._probs_of(own["logits"])
+            else:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return own[name]
+
+
+class Bernoulli(_EitherWay):
     """1 with probability ``probs``, else 0."""
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -41,14 +63,12 @@ class Bernoulli(Distribution):
         self.__dict__[given] = value
         super().__init__(value.shape, validate_args=validate_args)
 
-    def __getattr__(self, name: str) -> Any:
-        own = self.__dict__
-        if name == "logits" and "probs" in own:
-            p = _inside(own["probs"])
-            return p.log() - (-p).log1p()
-        if name == "probs" and "logits" in own:
-            return own["logits"].sigmoid()
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def _logits_of(self, probs: Any) -> Any:
+        p = _inside(probs)
+        return p.log() - (-p).log1p()
+
+    def _probs_of(self, logits: Any) -> Any:
+        return logits.sigmoid()
 
     @property
     def mean(self) -> Any:
@@ -85,7 +105,7 @@ class Bernoulli(Distribution):
         return values.expand(-1, *self._batch_shape) if expand else values
 
 
-class Categorical(Distribution):
+class Categorical(_EitherWay):
     """The number of a class; ``probs`` along the last dimension are brought to a sum of 1."""
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {
@@ -106,13 +126,11 @@ class Categorical(Distribution):
         self._num_events = value.shape[-1]
         super().__init__(value.shape[:-1], validate_args=validate_args)
 
-    def __getattr__(self, name: str) -> Any:
-        own = self.__dict__
-        if name == "logits" and "probs" in own:
-            return _inside(own["probs"]).log()
-        if name == "probs" and "logits" in own:
-            return own["logits"].softmax(-1)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def _logits_of(self, probs: Any) -> Any:
+        return _inside(probs).log()
+
+    def _probs_of(self, logits: Any) -> Any:
+        return logits.softmax(-1)
 
     @property
     def support(self) -> Constraint:
@@ -160,6 +178,7 @@ class OneHotCategorical(Distribution):
     """`Categorical` whose values are vectors with a 1 at the class."""
 
     arg_constraints = Categorical.arg_constraints
+    has_enumerate_support = True
     support = constraints.one_hot
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
@@ -199,6 +218,12 @@ class OneHotCategorical(Distribution):
 
     def entropy(self) -> Any:
         return self._categorical.entropy()
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        n = self._event_shape[0]
+        values: Any = eye(n, dtype=self.probs.dtype)
+        values = values.view(n, *[1] * len(self._batch_shape), n)
+        return values.expand(n, *self._batch_shape, n) if expand else values
 
 
 class Poisson(Distribution):
