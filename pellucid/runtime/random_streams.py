@@ -340,11 +340,10 @@ class Generator:
 
         Raises RuntimeError when the range is empty or leaves the dtype.
         """
-        if high is not None and 0 < high - low < _WIDE_RANGE and out.dtype == np.int64:
-            # The usual call, with the least to check.
-            if low >= -(2**63) and high <= 2**63:
-                self._integers(out, low, high - low, False)
-                return
+        usual = high is not None and 0 < high - low < _WIDE_RANGE and low >= -(2**63) and high <= 2**63
+        if usual and high is not None and out.dtype == np.int64:  # with the least to check
+            self._integers(out, low, high - low, False)
+            return
         check_dtype("random_", out, (*FLOATS, *_INTEGERS, *_WIDE_UNSIGNED, "bool"))
         if high is None and low == -(2**63):
             check_dtype("random_ over all 64 bits", out, ("int64", "float64", "float32", "bfloat16"))
