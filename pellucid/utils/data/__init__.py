@@ -17,10 +17,7 @@ from pellucid.utils.data.sampler import Sampler as Sampler
 from pellucid.utils.data.sampler import SequentialSampler as SequentialSampler
 from pellucid.utils.data.sampler import SubsetRandomSampler as SubsetRandomSampler
 from pellucid.utils.data.sampler import WeightedRandomSampler as WeightedRandomSampler
-
-
-def get_worker_info() -> None:
-    """None: samples are read by threads of the main process, never by worker processes."""
+from pellucid.utils.data.workers import get_worker_info as get_worker_info
 
 
 def __getattr__(name: str) -> object:

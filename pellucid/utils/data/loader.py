@@ -1,27 +1,32 @@
-"""DataLoader: batches from a data set, made here or ahead of time by threads."""
+"""DataLoader: batches from a data set, made here or ahead of time by worker processes."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from functools import partial
+from itertools import islice, repeat
 from typing import Any
+from warnings import warn
 
 from pellucid.utils.data.collate import default_collate, default_convert
 from pellucid.utils.data.dataset import IterableDataset, whole_batch
 from pellucid.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, drawn_seed
+from pellucid.utils.data.workers import Exhausted, Workers, in_turn
 
 
 class DataLoader:
     """Iterates over batches of ``dataset``.
 
-    ``num_workers`` threads prepare ``prefetch_factor`` batches each ahead of time; the order does not depend on them.
-    ``pin_memory``, ``multiprocessing_context`` and ``persistent_workers`` are accepted and change nothing on the CPU.
+    ``num_workers`` processes prepare ``prefetch_factor`` batches each ahead of time; the order does not depend on them.
+    Each has its copy of the data set, its own random numbers and ``get_worker_info()``; an IterableDataset is iterated
+    over by every one of them, so that it has to share out its samples. ``persistent_workers``: they stay for the next
+    epoch. ``pin_memory`` is accepted and changes nothing on the CPU.
 
     Raises:
         ValueError: options that exclude each other.
     """
+
+    __initialized = False
 
     def __init__(
         self,
@@ -56,9 +61,16 @@ class DataLoader:
             batch_size = None
         elif batch_size is None and drop_last:
             raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
+        if timeout < 0:
+            raise ValueError("timeout option should be non-negative")
+        if persistent_workers and num_workers == 0:
+            raise ValueError("persistent_workers option needs num_workers > 0")
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
         self.num_workers, self.worker_init_fn, self.timeout = num_workers, worker_init_fn, timeout
-        self.pin_memory, self.prefetch_factor = pin_memory, prefetch_factor or 2
+        self.pin_memory, self.pin_memory_device, self.in_order = pin_memory, pin_memory_device, in_order
+        self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
+        self.persistent_workers, self.multiprocessing_context = persistent_workers, multiprocessing_context
+        self._workers: Workers | None = None  # those that persist
         self._iterable = isinstance(dataset, IterableDataset)
         if self._iterable and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError("DataLoader with IterableDataset: the data set gives the order, so shuffle, sampler and "
@@ -71,6 +83,12 @@ class DataLoader:
         self.sampler, self.batch_sampler = sampler, batch_sampler
         batches = batch_size is not None or batch_sampler is not None
         self.collate_fn = collate_fn or (default_collate if batches else default_convert)
+        self.__initialized = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__initialized and name in _FIXED:
+            raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         if self._iterable:
@@ -81,52 +99,90 @@ class DataLoader:
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        drawn_seed(self.generator)  # PyTorch draws the workers' base seed here, also without workers
-        if self._iterable:
-            return self._stream()
-        return self._here() if self.num_workers == 0 else self._ahead()
+        if self.num_workers == 0:
+            drawn_seed(self.generator)  # PyTorch draws the workers' seed here, also without workers
+            return map(self._fetcher(self.dataset), self._orders()) if not self._iterable else self._stream()
+        workers = self._workers
+        if workers is None:
+            seed, context = drawn_seed(self.generator), self.multiprocessing_context
+            maker = _StreamFetcher(self.collate_fn, self.batch_size, self.drop_last) if self._iterable else self._fetcher
+            workers = Workers(
+                self.dataset, maker, self.worker_init_fn, seed, self.num_workers, context, self.timeout
+            )
+            self._workers = workers if self.persistent_workers else None
+        else:
+            workers.begin()
+        orders = repeat(None) if self._iterable else iter(self._orders())
+        return self._counted(in_turn(workers, orders, self.prefetch_factor or 2, self.persistent_workers))
 
-    def _fetch(self, numbers: Any) -> Any:
-        if self.batch_sampler is None:
-            return self.collate_fn(self.dataset[numbers])
-        if self.collate_fn is default_collate:
-            batch = whole_batch(self.dataset, numbers)
-            if batch is not None:
-                return batch
-        many = getattr(self.dataset, "__getitems__", None)
-        return self.collate_fn(many(numbers) if many else [self.dataset[i] for i in numbers])
+    @property
+    def _fetcher(self) -> Callable[[Any], Callable[[Any], Any]]:
+        return partial(_Fetcher, self.collate_fn, self.batch_sampler is not None)
 
     def _orders(self) -> Iterable[Any]:
         orders = self.sampler if self.batch_sampler is None else self.batch_sampler
         assert orders is not None
         return orders
 
-    def _here(self) -> Iterator[Any]:
-        for numbers in self._orders():
-            yield self._fetch(numbers)
+    def _stream(self) -> Iterator[Any]:
+        fetch = _StreamFetcher(self.collate_fn, self.batch_size, self.drop_last)(self.dataset)
 
-    def _ahead(self) -> Iterator[Any]:
-        """Threads fetch; the results are handed out in the order in which they were asked for."""
-        with ThreadPoolExecutor(self.num_workers, "pellucid-loader") as pool:
-            if self.worker_init_fn is not None:
-                for worker in range(self.num_workers):
-                    self.worker_init_fn(worker)
-            orders, waiting = iter(self._orders()), deque[Future[Any]]()
-            for numbers in islice(orders, self.num_workers * self.prefetch_factor):
-                waiting.append(pool.submit(self._fetch, numbers))
-            while waiting:
-                batch = waiting.popleft().result(self.timeout or None)
-                for numbers in islice(orders, 1):
-                    waiting.append(pool.submit(self._fetch, numbers))
+        def batches() -> Iterator[Any]:
+            while True:
+                try:
+                    batch = fetch(None)
+                except Exhausted:
+                    return
                 yield batch
 
-    def _stream(self) -> Iterator[Any]:
-        samples = iter(self.dataset)
-        if self.batch_size is None:
-            for sample in samples:
-                yield self.collate_fn(sample)
-            return
-        while batch := list(islice(samples, self.batch_size)):
-            if len(batch) < self.batch_size and self.drop_last:
-                return
-            yield self.collate_fn(batch)
+        return self._counted(batches())
+
+    def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches; a warning if there are more of them than the data set's length says."""
+        known = len(self) if self._iterable and hasattr(self.dataset, "__len__") else None
+        for k, batch in enumerate(batches):
+            if known is not None and k >= known:
+                warn(
+                    f"Length of IterableDataset {self.dataset} was reported to be {known} (when accessing "
+                    f"len(dataloader)), but {k + 1} samples have been fetched. With workers, each has to give its own "
+                    "share of the samples: see get_worker_info().",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            yield batch
+
+
+_FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
+
+
+class _Fetcher:
+    """Sample numbers -> a batch of a data set."""
+
+    def __init__(self, collate: Callable[[Any], Any], batches: bool, dataset: Any) -> None:
+        self.collate, self.batches, self.dataset = collate, batches, dataset
+
+    def __call__(self, numbers: Any) -> Any:
+        if not self.batches:
+            return self.collate(self.dataset[numbers])
+        if self.collate is default_collate:
+            batch = whole_batch(self.dataset, numbers)
+            if batch is not None:
+                return batch
+        many = getattr(self.dataset, "__getitems__", None)
+        return self.collate(many(numbers) if many else [self.dataset[i] for i in numbers])
+
+
+class _StreamFetcher:
+    """The next samples of an IterableDataset -> a batch. (Called with the data set: begins to iterate over it.)"""
+
+    def __init__(self, collate: Callable[[Any], Any], size: int | None, drop_last: bool) -> None:
+        self.collate, self.size, self.drop_last = collate, size, drop_last
+
+    def __call__(self, dataset: Any) -> Callable[[Any], Any]:
+        return partial(self._next, iter(dataset))
+
+    def _next(self, samples: Iterator[Any], _: Any) -> Any:
+        batch = list(islice(samples, self.size or 1))
+        if not batch or (len(batch) < (self.size or 1) and self.drop_last):
+            raise Exhausted
+        return self.collate(batch if self.size else batch[0])
