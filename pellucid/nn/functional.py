@@ -16,6 +16,8 @@ from pellucid.nn.dropouts import dropout3d as dropout3d
 from pellucid.nn.dropouts import feature_alpha_dropout as feature_alpha_dropout
 from pellucid.nn.resizing import interpolate as interpolate
 from pellucid.nn.resizing import upsample as upsample
+from pellucid.nn.sampling import affine_grid as affine_grid
+from pellucid.nn.sampling import grid_sample as grid_sample
 from pellucid.nn.unpooling import lp_pool1d as lp_pool1d
 from pellucid.nn.unpooling import lp_pool2d as lp_pool2d
 from pellucid.nn.unpooling import lp_pool3d as lp_pool3d
