@@ -10,6 +10,7 @@ from typing import Any
 
 from pellucid.dtypes import float32
 from pellucid.errors import shape_text
+from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import public
 from pellucid.operators.products import HALVES
 from pellucid.operators.windows import Window, fold_windows, require_room, sizes_of, unfold_windows, window_of
@@ -32,6 +33,9 @@ def _padding(operator: str, padding: Any, window: Window) -> tuple[Any, tuple[in
 
 
 def _check(operator: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, dims: int) -> None:
+    for name, t in (("input", input), ("weight", weight)):
+        if not isinstance(t, Tensor):
+            require_tensor(operator, t, name)
     x, w = input.layout, weight.layout
     if w.ndim != dims + 2 or x.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(

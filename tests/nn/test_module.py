@@ -122,7 +122,23 @@ def test_shared_layers_train_as_one() -> None:
     assert list(twice.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
-@pytest.mark.parametrize("missing", ["EmbeddingBag", "CTCLoss"])
+@pytest.mark.parametrize("missing", ["DataParallel", "SyncBatchNorm"])
 def test_what_is_missing_is_named(missing: str) -> None:
     with pytest.raises(AttributeError, match=f"torch.nn.{missing} is missing from Pellucid"):
         getattr(nn, missing)
+
+
+def test_modules_under_the_names_that_programs_ask_for() -> None:
+    modules = nn.modules
+    assert isinstance(nn.BatchNorm2d(3), modules.batchnorm._BatchNorm)
+    assert not isinstance(nn.InstanceNorm2d(3), modules.batchnorm._BatchNorm)
+    assert isinstance(nn.InstanceNorm2d(3), modules.instancenorm._InstanceNorm)
+    assert isinstance(nn.ConvTranspose1d(1, 1, 1), modules.conv._ConvNd)
+    assert modules.utils._pair(3) == (3, 3)
+    assert modules.utils._triple([1, 2, 3]) == (1, 2, 3)
+    assert nn.utils.__name__ == "pellucid.nn.utils"
+
+
+def test_to_keeps_the_parameters() -> None:
+    with pytest.raises(RuntimeError, match="copy"):
+        nn.Linear(2, 2).to("cpu", copy=True)

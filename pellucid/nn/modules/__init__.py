@@ -151,3 +151,13 @@ from pellucid.nn.modules.transformer import TransformerEncoderLayer as Transform
 from pellucid.nn.modules.upsampling import Upsample as Upsample
 from pellucid.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from pellucid.nn.modules.upsampling import UpsamplingNearest2d as UpsamplingNearest2d
+
+
+def __getattr__(name: str) -> object:
+    """Modules under PyTorch's names (``batchnorm``, ``conv``, ...) are loaded when they are first named."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    if name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
+        raise AttributeError(f"torch.nn.modules.{name} is missing from Pellucid", name=name)
+    return import_module(f"{__name__}.{name}")

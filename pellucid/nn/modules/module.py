@@ -142,8 +142,10 @@ class Module(Members, Hooks, State):
         """Move or convert, with the arguments of ``Tensor.to``; only floating and complex members change their dtype.
 
         Raises:
-            TypeError: an integer dtype.
+            TypeError: an integer dtype. RuntimeError: ``copy``, since the parameters stay the same objects.
         """
+        if "copy" in named:
+            raise RuntimeError(".to() does not accept copy argument: the module keeps its parameters. Use copy.deepcopy().")
         dtypes = [a.layout.dtype if isinstance(a, Tensor) else a for a in (*args, *named.values())]
         wanted = next((a for a in dtypes if isinstance(a, DType)), None)
         if wanted is not None and not (wanted.is_floating_point or wanted.is_complex):
