@@ -313,7 +313,7 @@ def _integers(common: DType) -> tuple[DType, DType]:
 
 
 _pow = Pointwise(
-    "pow", power, SAME, takes="uifc",
+    "pow", power, SAME, takes="uifc", fitting=(1,),
     node_name=lambda a, b: "PowBackward2" if not isinstance(a, Layout) else f"PowBackward{int(isinstance(b, Layout))}",
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from math import log as _log
 from math import pi
 from typing import Any
 
-from pellucid.dtypes import DType
+from pellucid.dtypes import DType, bfloat16
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, is_nan, maximum, select
 from pellucid.layout import Layout
@@ -351,7 +351,7 @@ def _require_parts(name: str, a: Tensor, b: Tensor) -> None:
     require_tensor(a, name, first)
     require_tensor(b, name, second)
     for t in (a, b):
-        if not t.dtype.is_floating_point:
+        if not t.dtype.is_floating_point or t.dtype is bfloat16:
             raise RuntimeError(
                 f"Expected both inputs to be Half, Float or Double tensors but got {a.dtype.scalar_name} and "
                 f"{b.dtype.scalar_name}: {name}() makes complex numbers of real parts"

@@ -21,7 +21,7 @@ from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, broadcast_shapes, dense, elementwise, layout_of, overlaps_itself
-from pellucid.operators.copying import clone
+from pellucid.operators.copying import clone, require_fits
 from pellucid.operators.define import (
     deliver,
     in_place,
@@ -83,6 +83,7 @@ class Pointwise:
         rounded: how many of the operands are rounded to the common dtype before it is computed with a wider one, if
             not those that take part in type promotion.
         precise: a number as the second operand is not rounded.
+        fitting: which operands, if they are numbers, must not be out of the range of the common dtype.
         gradient: "derived" from the formula, "zero" for steps, or "undefined": `backward` raises.
     """
 
@@ -101,7 +102,9 @@ class Pointwise:
         stored: bool = False,
         rounded: int | None = None,
         precise: bool = False,
+        fitting: tuple[int, ...] = (),
     ) -> None:
+        self.fitting = fitting
         self.gradient, self.stored, self.precise = gradient, stored, precise
         self.rounded = promoting if rounded is None else rounded
         self.name, self.expression, self.kind, self.takes = name, expression, kind, takes
@@ -170,11 +173,27 @@ class Pointwise:
         formula = self.formula(operands, len(shape))
         result = self.result(shape, [x for x in operands if isinstance(x, Layout)], formula.outputs[0].value.dtype)
         if self.gradient == "derived":
-            return differentiable_plan(formula, operands, shape, [result], name=self.backward_name(operands))
+            plan = differentiable_plan(formula, operands, shape, [result], name=self.backward_name(operands))
+            return self.checking(plan, operands)
         record = None
         if result.dtype.is_floating_point or result.dtype.is_complex:
             record = recorder(self.rule(formula, operands, shape), [result], operands)
-        return kernel_plan(formula, operands, shape, [result], record=record)
+        return self.checking(kernel_plan(formula, operands, shape, [result], record=record), operands)
+
+    def checking(self, plan: Plan, operands: Sequence[Operand], first: int = 0) -> Plan:
+        """The plan, which refuses numbers that the common dtype does not hold. Of the wide dtypes all pass, so that
+        their plan stays a single native call. ``first``: at which argument the operands begin."""
+        common = self.common(operands)
+        narrow = [k for k in self.fitting if not isinstance(operands[k], Layout) and _is_narrow(common, operands[k])]
+        if not narrow:
+            return plan
+
+        def checked(*values: Any) -> Any:
+            for k in narrow:
+                require_fits(values[first + k], common, self.name)
+            return plan(*values)
+
+        return checked
 
     def rule(self, formula: Formula, operands: Sequence[Operand], shape: tuple[int, ...]) -> Rule:
         name = self.backward_name(operands) or grad_fn_name(self.name)
@@ -206,23 +225,27 @@ class Pointwise:
         self._require_target(target.dtype, value.dtype, operands)
         return Formula(self.name, len(shape), (Output(value.cast(target.dtype)),)), shape
 
+    def is_exact(self, operands: Sequence[Operand], result: DType) -> bool:
+        """Whether the result may be written in its own dtype only: so are the operators that keep that of their operand."""
+        if len(operands) > 1:
+            return False
+        return self.kind is SAME or (self.kind is REAL and result is self.common(operands))
+
     def _require_target(self, target: DType, result: DType, operands: Sequence[Operand]) -> None:
-        """Raises RuntimeError unless the result may be written as ``target``: dtypes may be widened, but not by
-        operators of one operand that only keep its dtype."""
+        """Raises RuntimeError unless the result may be written as ``target``: dtypes may be widened by most operators."""
         require_castable(self.name, result, target)
         if self.kind is ONLY_BOOL and target is not bool_:
             raise RuntimeError(f"{self.name} does not support non-boolean outputs; got {target}.")
-        keeps = self.kind is SAME or (self.kind is REAL and result is self.common(operands))
-        if keeps and len(operands) == 1 and target is not result:
+        if target is not result and self.is_exact(operands, result):
             raise RuntimeError(
                 f"{self.name}(): Found dtype {target.scalar_name} but expected {result.scalar_name}: out must have the "
-                f"dtype of the input; convert the input by .to({target!r})"
+                f"dtype of the result; convert the input by .to({target!r})"
             )
 
     def build_write(self, target: Layout, *operands: Operand) -> Plan:
         """The plan that writes into a tensor of layout ``target``."""
         formula, shape = self._writing(target, operands)
-        return kernel_plan(formula, operands, shape, [target], in_place=True)
+        return self.checking(kernel_plan(formula, operands, shape, [target], in_place=True), operands, first=1)
 
     def build_record(self, target: Layout, *operands: Operand) -> Any:
         """The recorder of a write, or None if the target cannot have a gradient."""
@@ -326,6 +349,13 @@ class UndefinedRule:
 
 
 # -- operands ---------------------------------------------------------------------------------------------------------
+
+
+def _is_narrow(dtype: DType, number: Any) -> bool:
+    """Whether numbers of this kind may be out of its range. Those beyond float32's own become infinite."""
+    if dtype.is_complex or dtype in (bool_, float32, dtypes.float64):
+        return False
+    return not (dtype is dtypes.int64 and number is not float)
 
 
 def common_dtype(operands: Sequence[Operand]) -> DType:

@@ -79,15 +79,25 @@ def _clamp_name(x: Operand, bound: Operand, *_: Operand) -> str:
 def _refuse_clamp(operands: Sequence[Operand], common: DType) -> None:
     if common.is_complex:
         raise NotImplementedError("clamp is not supported for complex types: complex numbers have no order")
-    if common is bool_ and not all(isinstance(x, Layout) for x in operands):
-        raise NotImplementedError("\"clamp_scalar_cpu\" not implemented for 'Bool'")
+    tensors = all(isinstance(x, Layout) for x in operands)
+    if common is bool_ and not (tensors and len(operands) == 2):
+        kernel = "clamp_cpu" if tensors else "clamp_scalar_cpu"
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool': use logical_or() and logical_and()")
 
 
-_between = Pointwise(
-    "clamp", lambda x, low, high: _at_most(_at_least(x, low), high), SAME, node_name=_clamp_name, refuse=_refuse_clamp
-)
-_above = Pointwise("clamp", _at_least, SAME, node_name=_clamp_name, refuse=_refuse_clamp)
-_below = Pointwise("clamp", _at_most, SAME, node_name=_clamp_name, refuse=_refuse_clamp)
+class Bounded(Pointwise):
+    """Numbers beside the operand do not widen what may be written."""
+
+    def is_exact(self, operands: Sequence[Operand], result: DType) -> bool:
+        return not any(isinstance(x, Layout) for x in operands[1:])
+
+
+_between = Bounded(
+    "clamp", lambda x, low, high: _at_most(_at_least(x, low), high), SAME,
+    node_name=_clamp_name, refuse=_refuse_clamp, fitting=(1, 2),
+)  # fmt: skip
+_above = Bounded("clamp", _at_least, SAME, node_name=_clamp_name, refuse=_refuse_clamp, fitting=(1,))
+_below = Bounded("clamp", _at_most, SAME, node_name=_clamp_name, refuse=_refuse_clamp, fitting=(1,))
 
 
 def _clamp_form(input: Any, min: Any, max: Any) -> tuple[Pointwise, tuple[Any, ...]]:
@@ -159,8 +169,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
     return _upper.deliver(out, input, bound)
 
 
-_lower = Pointwise("clamp_min", _at_least, SAME, node_name=_bound_name("Min"), refuse=_refuse_clamp)
-_upper = Pointwise("clamp_max", _at_most, SAME, node_name=_bound_name("Max"), refuse=_refuse_clamp)
+_lower = Bounded("clamp_min", _at_least, SAME, node_name=_bound_name("Min"), refuse=_refuse_clamp, fitting=(1,))
+_upper = Bounded("clamp_max", _at_most, SAME, node_name=_bound_name("Max"), refuse=_refuse_clamp, fitting=(1,))
 
 
 def clamp_min_(input: Tensor, min: Any) -> Tensor:
@@ -193,12 +203,15 @@ class Where(Pointwise):
             )
         return common_dtype(operands[1:])
 
+    def is_exact(self, operands: Sequence[Operand], result: DType) -> bool:
+        return True
+
     def arguments(self, operands: Sequence[Operand], inner: DType) -> list[Expr]:
         condition, *values = [operand_expr(k, x) for k, x in enumerate(operands)]
         return [condition.cast(bool_), *(v.cast(working(inner)) for v in values)]
 
 
-_where = Where("where", select, SAME)
+_where = Where("where", select, SAME, fitting=(1, 2))
 _choices = _where.plans
 
 
@@ -284,7 +297,7 @@ class MaskedFill(Pointwise):
 
 _masked_fill = MaskedFill(
     "masked_fill", lambda x, mask, value: select(mask, value, x), SAME,
-    node_name=lambda x, mask, value: f"MaskedFillBackward{int(isinstance(value, Layout))}",
+    node_name=lambda x, mask, value: f"MaskedFillBackward{int(isinstance(value, Layout))}", fitting=(2,),
 )  # fmt: skip
 _fills = _masked_fill.plans
 
@@ -356,7 +369,7 @@ def _finite(x: Expr, nan: Expr, high: Expr, low: Expr) -> Expr:
     return select(is_nan(x), nan, x)
 
 
-_nan_to_num = Pointwise("nan_to_num", _finite, SAME, promoting=1)
+_nan_to_num = Bounded("nan_to_num", _finite, SAME, promoting=1)
 
 
 def _finite_numbers(input: Tensor, nan: float | None, posinf: float | None, neginf: float | None) -> tuple[float, ...]:

@@ -43,6 +43,36 @@ t.frexp(t.tensor([3.]), out=(t.empty(1, dtype=t.float64), t.empty(1, dtype=t.int
 t.frexp(t.tensor([3.]), out=(t.empty(1), t.empty(1, dtype=t.int64)))
 tuple(t.frexp(t.tensor([3., 0.]), out=(t.empty(0), t.empty(0, dtype=t.int32))))
 """
+RANGES = """
+t.ones(2).half().masked_fill(t.tensor([True, False]), -1e9)
+t.ones(2).half().masked_fill_(t.tensor([True, False]), -1e9)
+t.ones(2).half().masked_fill(t.tensor([True, False]), float("-inf"))
+t.ones(2).half().masked_fill(t.tensor([True, False]), -6e4)
+t.ones(2).bfloat16().masked_fill(t.tensor([True, False]), -1e9)
+t.ones(2, dtype=t.int8).masked_fill(t.tensor([True, False]), 300)
+t.ones(2, dtype=t.int64).masked_fill(t.tensor([True, False]), float("nan"))
+t.ones(2, dtype=t.uint8).masked_fill(t.tensor([True, False]), -1)
+t.ones(2, dtype=t.int32).masked_fill(t.tensor([True, False]), 2.7)
+t.ones(2, dtype=t.int8).clamp(0, 300)
+t.ones(2, dtype=t.int8).clamp_(0, 300)
+t.ones(2, dtype=t.int8).clamp(0.5, 300)
+t.ones(2, dtype=t.int8).clamp_max(300)
+t.ones(2, dtype=t.int8).clamp(max=100)
+t.ones(2).half().clamp(-1e9, 1e9)
+t.ones(2).clamp(-1e9, 1e9)
+t.clamp(t.tensor([True]), t.tensor([True]), t.tensor([False]))
+t.clamp(t.tensor([True]), t.tensor([False]))
+t.where(t.tensor([True, False]), t.ones(2, dtype=t.int8), 300)
+t.where(t.tensor([True, False]), t.ones(2, dtype=t.int8), 100)
+t.ones(2, dtype=t.int8) ** 300
+t.ones(2, dtype=t.int8).pow_(300)
+300 ** t.ones(2, dtype=t.int8)
+t.ones(2).half() ** 70000
+t.ones(2, dtype=t.int8) + 300
+t.ones(2, dtype=t.int8) < 300
+t.complex(t.ones(2).bfloat16(), t.ones(2).bfloat16())
+t.polar(t.ones(2).bfloat16(), t.ones(2).bfloat16())
+"""
 COMPLEX = """
 t.tensor([1+1j, 2-3j, 0, 1]) / 0
 t.tensor([1+1j, 2-3j, 0, 1]) / t.tensor([0j, 0, 0, 0])
@@ -60,6 +90,6 @@ t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + DTYPES + COMPLEX))
+@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + DTYPES + RANGES + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)
