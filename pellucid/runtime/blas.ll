@@ -2,10 +2,11 @@
 ;
 ;   C[b] = alpha op(A[b]) op(B[b]) + beta S[b]        operands C, A, B and, where beta is not zero, S (or C itself)
 ;
-; The range counts tiles: index = (batch * tiles_m + i) * tiles_n + j, or (batch * tiles_n + j) * tiles_m + i where B
-; comes in panels, so that a panel is used for all rows before the next one. Each tile is one call of OpenBLAS on one
-; thread, or several, each for a part of k. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their place in
-; the plan) and ITEMSIZE.
+; The range counts tiles: index = (batch * tiles_m + i) * tiles_n + j, or (batch * tiles_n + j) * tiles_m + i where
+; word 31 says so: slices of columns meet all rows before the next one. Each tile is one call of OpenBLAS on one
+; thread. A long k goes in parts: all tiles of a chunk with the first part, then all with the next one, so that what
+; they read stays in cache. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their
+; place in the plan) and ITEMSIZE.
 
 %plan = type {
   ptr,      ;  0 cblas_Tgemm or cblas_Tgemv
@@ -71,7 +72,8 @@ define internal ptr @place(ptr %operands, ptr %plan, i64 %number, i64 %group, i6
   ret ptr %address
 }
 
-define internal void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 %itemsize) alwaysinline {
+; Where tile %index lies; where %start, it is filled with its part of S.
+define internal void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 %itemsize, i1 %start) alwaysinline {
 entry:
   %tiles.m = call i64 @field(ptr %plan, i64 16)
   %tiles.n = call i64 @field(ptr %plan, i64 17)
@@ -122,8 +124,9 @@ entry:
   store ptr %b, ptr %b.at
 
   %has.s = call i64 @field(ptr %plan, i64 20)
-  %no.s = icmp eq i64 %has.s, 0
-  br i1 %no.s, label %done, label %summand
+  %some.s = icmp ne i64 %has.s, 0
+  %fill = and i1 %some.s, %start
+  br i1 %fill, label %summand, label %done
 summand:
   %s.row = call i64 @field(ptr %plan, i64 22)
   %s.column = call i64 @field(ptr %plan, i64 23)
@@ -211,42 +214,43 @@ entry:
   %alpha = LOAD ptr %alpha.at
   %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 33
   %beta = LOAD ptr %beta.at
+  br label %part
+part:
+  %k.done = phi i64 [ 0, %entry ], [ %k.now, %next.part ]
+  %scale = phi SCALAR [ %beta, %entry ], [ %one, %next.part ]
+  %first = icmp eq i64 %k.done, 0
+  %k.left = sub i64 %k.all, %k.done
+  %k.64 = call i64 @llvm.smin.i64(i64 %k.left, i64 %k.most)
+  %k = trunc i64 %k.64 to i32
+  %a.jump = mul i64 %k.done, %a.per.k
+  %b.jump = mul i64 %k.done, %b.per.k
   br label %check
 check:
-  %index = phi i64 [ %begin, %entry ], [ %index.next, %finished ]
+  %index = phi i64 [ %begin, %part ], [ %index.next, %run ]
   %more = icmp slt i64 %index, %end
-  br i1 %more, label %run, label %done
+  br i1 %more, label %run, label %next.part
 run:
-  call void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 ITEMSIZE)
+  call void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 ITEMSIZE, i1 %first)
   %c = load ptr, ptr %tile
   %a.at = getelementptr %tile, ptr %tile, i64 0, i32 1
   %a.first = load ptr, ptr %a.at
+  %a = getelementptr i8, ptr %a.first, i64 %a.jump
   %b.at = getelementptr %tile, ptr %tile, i64 0, i32 2
   %b.first = load ptr, ptr %b.at
+  %b = getelementptr i8, ptr %b.first, i64 %b.jump
   %m.at = getelementptr %tile, ptr %tile, i64 0, i32 4
   %m.64 = load i64, ptr %m.at
   %m = trunc i64 %m.64 to i32
   %n.at = getelementptr %tile, ptr %tile, i64 0, i32 5
   %n.64 = load i64, ptr %n.at
   %n = trunc i64 %n.64 to i32
-  br label %part
-part:
-  %k.done = phi i64 [ 0, %run ], [ %k.now, %part ]
-  %scale = phi SCALAR [ %beta, %run ], [ %one, %part ]
-  %k.left = sub i64 %k.all, %k.done
-  %k.64 = call i64 @llvm.smin.i64(i64 %k.left, i64 %k.most)
-  %k = trunc i64 %k.64 to i32
-  %a.jump = mul i64 %k.done, %a.per.k
-  %a = getelementptr i8, ptr %a.first, i64 %a.jump
-  %b.jump = mul i64 %k.done, %b.per.k
-  %b = getelementptr i8, ptr %b.first, i64 %b.jump
   call void %function(i32 101, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, SCALAR %alpha, ptr %a, i32 %lda, ptr %b, i32 %ldb, SCALAR %scale, ptr %c, i32 %ldc)
-  %k.now = add i64 %k.done, %k.64
-  %unfinished = icmp slt i64 %k.now, %k.all
-  br i1 %unfinished, label %part, label %finished
-finished:
   %index.next = add i64 %index, 1
   br label %check
+next.part:
+  %k.now = add i64 %k.done, %k.64
+  %unfinished = icmp slt i64 %k.now, %k.all
+  br i1 %unfinished, label %part, label %done
 done:
   ret i64 0
 }
@@ -279,7 +283,7 @@ check:
   %more = icmp slt i64 %index, %end
   br i1 %more, label %run, label %done
 run:
-  call void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 ITEMSIZE)
+  call void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i64 ITEMSIZE, i1 true)
   %y = load ptr, ptr %tile
   %a.at = getelementptr %tile, ptr %tile, i64 0, i32 1
   %a = load ptr, ptr %a.at

@@ -66,6 +66,7 @@ PANEL = 64  # columns of B in a panel: as many as a direct tile has
 _DIRECT_DEPTH = 512
 _DIRECT_BYTES_IN_PARTS = 2**22
 _FEW_ROWS = 192
+_CHUNKS = 2  # for each thread, of tiles whose k goes in parts
 
 
 class Product(NamedTuple):
@@ -144,6 +145,8 @@ def gemm_spec(
     tile_m, tile_n, depth = direct or (*_packed_tile(count, m, n, k, vector), k)
     tiles_m, tiles_n = max(1, _ceil(m, tile_m)), max(1, _ceil(n, tile_n))
     jump_s, *steps_s = summand or (0, 0, 0, 0)
+    # The larger operand is read once, in slices that meet all of the smaller one.
+    by_columns = int(panels or (direct is not None and n > m))
     words = [
         *(_symbol_address(f"cblas_{routine}"), call.trans_a, call.trans_b, m, n, k),
         *(call.lda, call.ldb, ldc, call.y_step, call.matrix),
@@ -151,11 +154,13 @@ def gemm_spec(
         *(tile_m * item * (1 if trans_a else lda), tile_n * item * (k if panels else ldb if trans_b else 1)),
         *(int(summand is not None and beta != 0), *steps_s),
         *(max(1, batch[1]), strides_a[0], strides_b[0], jump_s),
-        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb), int(panels)),
+        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb), by_columns),
         *(*_scalar(letter, alpha), *_scalar(letter, beta), *_scalar(letter, 1.0)),
     ]
     tiles = count * tiles_m * tiles_n if m and n else 0
     grain = max(1, _SMALLEST_CHUNK // max(1, tile_m * tile_n * k))
+    if depth < k:
+        grain = max(grain, tiles // (_CHUNKS * threads.get_num_threads()))
     return Product(_kernels()[routine], array("q", words), tiles, grain)
 
 
