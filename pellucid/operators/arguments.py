@@ -96,7 +96,9 @@ def place(operator: str, device: Any, layout: Any = None, pin_memory: bool = Fal
 
 
 def require_out_dtype(operator: str, out: Any, dtype: Any) -> None:
-    """Raises RuntimeError if a dtype is asked for that is not that of ``out``."""
+    """Raises RuntimeError if a dtype is asked for that is not that of ``out``, TypeError if that is no tensor."""
+    if out is not None and not isinstance(out, Tensor):
+        raise TypeError(f"{operator}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if isinstance(out, Tensor) and dtype is not None and out.layout.dtype is not dtype:
         raise RuntimeError(
             f"{operator}(): dtype {dtype.scalar_name} does not match dtype of out parameter "

@@ -117,7 +117,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
             f"masked_select(): The size of tensor a must match the size of tensor b at non-singleton dimensions: input "
             f"{shape_text(x.layout.shape)} and mask {shape_text(m.layout.shape)} do not broadcast"
         )
-    if out is not None and out.layout.dtype is not x.layout.dtype:
+    if out is not None and require_tensor("masked_select", out, "out").layout.dtype is not x.layout.dtype:
         raise RuntimeError(
             f"masked_select(): self and result must have the same scalar type, but got {x.layout.dtype} and {out.layout.dtype}"
         )

@@ -11,10 +11,10 @@ import numpy as np
 from pellucid.dtypes import bool_, float32, float64
 from pellucid.errors import shape_text
 from pellucid.layout import dense
-from pellucid.operators.define import both, deliver
+from pellucid.operators.define import both
 from pellucid.operators.functions import complex as complex_of
 from pellucid.operators.nested import from_cells
-from pellucid.operators.rows import delivered_same, is_inexact, not_tensor
+from pellucid.operators.rows import deliver_same, delivered_same, is_inexact, not_tensor
 from pellucid.return_types import return_type
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
@@ -145,7 +145,7 @@ def histc(
     places = np.minimum(((inside - low) * (bins / (high - low))).astype(np.int64), bins - 1)
     result = empty_like_layout(dense((bins,), input.dtype))
     array_of(result)[...] = np.bincount(places, minlength=bins)
-    return deliver(result, out, "histc")
+    return deliver_same(result, out, "histc")
 
 
 histogram_result = return_type("histogram", "hist", "bin_edges")

@@ -24,6 +24,7 @@ from pellucid.operators.rows import (
     Walk,
     WrittenRule,
     accumulator,
+    deliver_same,
     fold_plan,
     hashable,
     is_inexact,
@@ -207,7 +208,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | N
     d = wrap_dim("renorm", dim, x.ndim)
     length: Any = vector_norm(x, p, tuple(k for k in range(x.ndim) if k != d), True)
     factor = (maxnorm / (length + 1e-7)).masked_fill(length <= maxnorm, 1.0)
-    return deliver(x * factor, out, "renorm")
+    return deliver_same(x * factor, out, "renorm")
 
 
 @method

@@ -20,7 +20,7 @@ from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.extremes import require_cells, require_ordered, share, to_index
 from pellucid.operators.literals import tensor
-from pellucid.operators.rows import WrittenRule, delivered_same, is_inexact, not_tensor
+from pellucid.operators.rows import WrittenRule, deliver_same, delivered_same, is_inexact, not_tensor
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
 from pellucid.runtime import native
@@ -283,7 +283,7 @@ def quantile(
     Raises:
         RuntimeError: q outside [0, 1], no cells, cells that are not float32 or float64.
     """
-    return deliver(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out, "quantile")
+    return deliver_same(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out, "quantile")
 
 
 @both
@@ -292,4 +292,4 @@ def nanquantile(
     interpolation: str = "linear", out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`quantile` of the cells that are not NaN."""
-    return deliver(_quantile("nanquantile", input, q, dim, keepdim, interpolation, True), out, "nanquantile")
+    return deliver_same(_quantile("nanquantile", input, q, dim, keepdim, interpolation, True), out, "nanquantile")

@@ -17,10 +17,10 @@ from pellucid.dtypes import DType, bfloat16, bool_, finfo, float16, float32, flo
 from pellucid.formula.expr import Expr, axis, const, is_nan, load, maximum, minimum, select, unary
 from pellucid.formula.formula import Fold, Formula, Output, Reducer, Scatter, folding, highest, left, lowest, right
 from pellucid.layout import Layout, dense
-from pellucid.operators.define import both, deliver, method, wrap_dim
+from pellucid.operators.define import both, method, wrap_dim
 from pellucid.operators.extremes import require_ordered
 from pellucid.operators.joining import cat
-from pellucid.operators.reductions import summed_dtype
+from pellucid.operators.reductions import folded_as, summed_dtype
 from pellucid.operators.rows import Walk, WrittenRule, deliver_same, delivered_same, is_inexact, not_tensor, walk_over
 from pellucid.plan import Plan, PlanTable, kernel_plan
 from pellucid.return_types import return_type
@@ -118,7 +118,7 @@ def cumsum(
 ) -> Tensor:
     """Running sums along ``dim``: ``out[i,j] = sum_{k<=j} input[i,k]``. Integers and booleans give int64."""
     dim = dim if axis is None else axis
-    dtype = out.dtype if dtype is None and out is not None else dtype
+    dtype = folded_as("cumsum", dtype, out)
     return deliver_same(_scanned(_totals, "cumsum", input, dim, dtype), out, "cumsum")
 
 
@@ -128,7 +128,7 @@ def cumprod(
 ) -> Tensor:
     """Running products along ``dim``: ``out[i,j] = prod_{k<=j} input[i,k]``. Integers and booleans give int64."""
     dim = dim if axis is None else axis
-    dtype = out.dtype if dtype is None and out is not None else dtype
+    dtype = folded_as("cumprod", dtype, out)
     return deliver_same(_scanned(_totals, "cumprod", input, dim, dtype), out, "cumprod")
 
 
@@ -243,4 +243,4 @@ def _log_gradient(dim: int, grad: Any, x: Any, result: Any) -> Any:
 @both
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
     """Running ``log(sum(exp(x)))`` along ``dim``, without overflow."""
-    return deliver(_scanned(_logs, "logcumsumexp", input, dim), out, "logcumsumexp")
+    return deliver_same(_scanned(_logs, "logcumsumexp", input, dim), out, "logcumsumexp")

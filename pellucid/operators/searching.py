@@ -156,7 +156,7 @@ def _found(
 ) -> Tensor:
     dtype = _common(operator, "searchsorted_out_cpu", sequence, values)
     result_type = int32 if out_int32 else int64
-    if out is not None and out.layout.dtype is not result_type:
+    if out is not None and require_tensor(operator, out, "out").layout.dtype is not result_type:
         raise RuntimeError(
             f"torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) depending "
             f"on whether out_int32 flag is True, but we got output tensor's dtype {out.layout.dtype.scalar_name} and "

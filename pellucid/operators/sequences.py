@@ -85,11 +85,11 @@ def arange(
             return _counts[args[0]](0, 1)
     first, last, by = _arange_bounds(args, start, end, step)
     whole = isinstance(first, int) and isinstance(last, int) and isinstance(by, int)
+    require_out_dtype("arange", out, dtype and checked_dtype("arange", dtype))
     if dtype is None:
         kind = out.layout.dtype if out is not None else int64 if whole else dtypes.get_default_dtype()
     else:
         kind = checked_dtype("arange", dtype)
-        require_out_dtype("arange", out, kind)
     if kind is bool_ or kind.is_complex:
         raise NotImplementedError(f"arange(): not implemented for {kind!r}; make integers or floats and convert them")
     counts = float if kind.is_floating_point else int
@@ -212,9 +212,9 @@ def _spaced(
     first, last = _number(operator, "start", start), _number(operator, "end", end)
     count = _steps(operator, steps)
     imaginary = isinstance(first, complex) or isinstance(last, complex)
+    require_out_dtype(operator, out, dtype and checked_dtype(operator, dtype))
     if dtype is not None:
         kind = checked_dtype(operator, dtype)
-        require_out_dtype(operator, out, kind)
     elif out is not None:
         kind = out.layout.dtype
     else:
@@ -337,8 +337,8 @@ def eye(
             raise TypeError(f"eye(): argument '{name}' must be int, not {type(size).__name__}")
     if n < 0 or columns < 0:
         raise RuntimeError(f"eye(): n and m must be greater or equal to 0, got {n} and {columns}")
+    require_out_dtype("eye", out, dtype and checked_dtype("eye", dtype))
     kind = out.layout.dtype if out is not None and dtype is None else checked_dtype("eye", dtype)
-    require_out_dtype("eye", out, kind)
     made = _eyes[dense((n, columns), kind, place("eye", device, layout, pin_memory))]()
     if isinstance(out, Tensor):
         out.resize_(made.layout.shape)

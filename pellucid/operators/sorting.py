@@ -216,6 +216,7 @@ def sort(
 
 def _delivered(name: str, pair: Any, out: Any) -> Any:
     for result, own in zip(pair, out, strict=True):
+        require_tensor(name, own, "out")
         if own.layout.dtype is not result.layout.dtype:
             raise RuntimeError(
                 f"{name}(): Expected out tensor to have dtype {result.layout.dtype}, but got {own.layout.dtype} instead"
