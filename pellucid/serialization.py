@@ -3,7 +3,8 @@
     index.json      the containers as a tree; a tensor is its dtype, shape, strides and place in a memory block
     blocks/0, 1, ...  the bytes of the storages, little-endian; tensors that shared one share it again
 
-Reading such a file runs nothing that it holds, unlike a pickle. Files of PyTorch are pickles and are refused.
+Reading such a file runs nothing that it holds, unlike a pickle. Files of PyTorch are pickles; they are read by a
+machine that runs nothing either (``interop/torch_files.py``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 from pellucid.devices import device as Device
 from pellucid.dtypes import DTYPES, DType
+from pellucid.interop import torch_files
 from pellucid.layout import Size, layout_of, span
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
@@ -60,10 +62,15 @@ def load(
     mmap: bool | None = None,
     **options: Any,
 ) -> Any:
-    """Read what `save` has written. ``map_location`` and ``weights_only`` are accepted: all is on the CPU, and safe.
+    """Read what `save` has written, here or in PyTorch. Nothing that the file holds is run.
+
+    Args:
+        map_location: where tensors of other devices go; all are on the CPU.
+        weights_only: with False, files of PyTorch may hold namespaces and NumPy's numbers as well.
 
     Raises:
         FileNotFoundError: there is no such file; RuntimeError: it was not written by `save`, or is damaged.
+        UnpicklingError: a file of PyTorch that holds more than tensors, numbers, texts and containers.
     """
     if isinstance(f, str | Path) and not Path(f).exists():
         raise FileNotFoundError(2, "No such file or directory", str(f))
@@ -71,6 +78,8 @@ def load(
         raise RuntimeError(f"load(): {_name(f)} is not a file of pellucid.save (nor a zip file at all)")
     try:
         with ZipFile(f) as archive:
+            if torch_files.is_torch_file(archive):
+                return torch_files.read(archive, map_location, weights_only is not False)
             return _read(archive, _name(f))
     except (BadZipFile, KeyError, ValueError, TypeError, IndexError) as error:
         raise RuntimeError(f"load(): {_name(f)} is damaged: {error}") from error
@@ -83,10 +92,7 @@ def _name(f: Any) -> str:
 def _read(archive: ZipFile, name: str) -> Any:
     names = archive.namelist()
     if "index.json" not in names:
-        hint = " It is a pickle of PyTorch: convert it with PyTorch, for example to safetensors." * any(
-            n.endswith("data.pkl") for n in names
-        )
-        raise RuntimeError(f"load(): {name} was not written by pellucid.save.{hint}")
+        raise RuntimeError(f"load(): {name} was written neither by pellucid.save nor by torch.save")
     index = json.loads(archive.read("index.json"))
     if index.get("format") != _FORMAT:
         raise RuntimeError(f"load(): {name} has the format {index.get('format')!r}; this version reads {_FORMAT!r}")
