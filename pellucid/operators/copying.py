@@ -129,21 +129,21 @@ _copies = PlanTable(_copy_plan)
 
 
 @method
-def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
-    """``input[...] = src[...]``: ``src`` is broadcast and converted; gradients flow to ``src``.
+def copy_(input: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """``input[...] = other[...]``: ``other`` is broadcast and converted; gradients flow to ``other``.
 
     Both may share memory: what is written are the values from before the call.
 
     Raises:
         RuntimeError: the shapes do not broadcast, or cells of ``input`` share memory.
     """
-    if not isinstance(src, Tensor):
-        return fill_(input, src)
-    if src is input:
+    if not isinstance(other, Tensor):
+        return fill_(input, other)
+    if other is input:
         return input
-    if src.storage is input.storage and _shares_cells(input, src):
-        src = clone(src)
-    return _copies[input.layout, src.layout](input, src)
+    if other.storage is input.storage and _shares_cells(input, other):
+        other = clone(other)
+    return _copies[input.layout, other.layout](input, other)
 
 
 def _shares_cells(x: Tensor, y: Tensor) -> bool:

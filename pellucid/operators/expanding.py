@@ -70,9 +70,10 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 @view_function
-def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+def broadcast_to(input: Tensor, *sizes: Any, size: Sequence[int] | None = None) -> Tensor:
     """`expand` as a function."""
-    return _expands[input.layout, integers("broadcast_to", "size", (size,))](input)
+    wanted = sizes if size is None else (size,)
+    return _expands[input.layout, integers("broadcast_to", "size", wanted)](input)
 
 
 @public

@@ -23,6 +23,8 @@ t.zeros(24).resize_as_(t.zeros(1, 2, 3, 4).contiguous(memory_format=t.channels_l
 t.zeros(24).resize_as_(t.zeros(1, 2, 3, 4).contiguous(memory_format=t.channels_last))
 t.empty(2).resize_([2, 4, 2**29, 2**29])
 t.zeros(2, 3).sparse_dim(), t.zeros(2, 3).dense_dim()
+t.zeros(3).broadcast_to(2, 3).stride()
+t.zeros(2).copy_(other=t.ones(2))
 """
 
 INDEXING = """
