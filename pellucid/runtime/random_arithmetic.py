@@ -128,9 +128,15 @@ def fma(work: np.dtype[Any], factor: float, term: float) -> Callable[[Array], Ar
     return apply
 
 
+_MOST_EXPONENT = 1024  # of a float64, as frexp counts
+
+
 def _fma64(scale: float, shift: float) -> Callable[[Array], Array]:
     """unit -> unit * scale + shift for u64: what the product and the sum lost in rounding comes back."""
     mantissa, exponent = math.frexp(scale)
+    if exponent == _MOST_EXPONENT:  # the leading digits alone could round up to infinity
+        quarter = _fma64(scale / 4, shift / 4)
+        return lambda unit: quarter(unit) * 4
     digits = int(mantissa * 2**53)
     leading = (digits + 2**26) >> 27 << 27
     scale_high, scale_low = math.ldexp(leading, exponent - 53), math.ldexp(digits - leading, exponent - 53)
