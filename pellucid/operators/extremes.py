@@ -14,7 +14,7 @@ from typing import Any
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.dtypes import bool_, int64
 from pellucid.errors import shape_text
-from pellucid.formula.expr import Expr, axis, const, load, select, size
+from pellucid.formula.expr import Expr, axis, const, is_nan, load, select, size
 from pellucid.formula.formula import Fold, Formula, Output, folding, locating
 from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, deliver, wrap_dim
@@ -92,26 +92,29 @@ def _value_plan(name: str, op: str, x: Layout, dim: Dims, keepdim: bool) -> Plan
         return Formula(name, walk.rank, (Output(fold.states[0].cast(x.dtype), False, walk.axes),), walk.row, (fold,))
 
     form = int(name in ("max", "min"))  # their form 0 is the one along a dimension
-    rule = WrittenRule(name, (1, 0), partial(share, dims, keepdim), form=form)
+    rule = WrittenRule(name, (1, 0), partial(share, dims, keepdim, nan=bool(form)), form=form)
     return fold_plan(formula_of, x, dims, keepdim, rule=rule)
 
 
 _values = PlanTable(_value_plan)
 
 
-def share(dims: tuple[int, ...], keepdim: bool, grad: Any, x: Any, result: Any) -> Any:
-    """The gradient of an extreme, in equal shares to all the cells that have its value."""
-    return _shares[grad.layout, x.layout, result.layout, dims, keepdim](grad, x, result)
+def share(dims: tuple[int, ...], keepdim: bool, grad: Any, x: Any, result: Any, *, nan: bool = True) -> Any:
+    """The gradient of an extreme, in equal shares to all the cells that have its value. ``nan``: NaN is a value, too
+    (otherwise all shares are NaN then)."""
+    return _shares[grad.layout, x.layout, result.layout, dims, keepdim, nan](grad, x, result)
 
 
-def _share_plan(grad: Layout, x: Layout, result: Layout, dims: tuple[int, ...], keepdim: bool) -> Plan:
+def _share_plan(grad: Layout, x: Layout, result: Layout, dims: tuple[int, ...], keepdim: bool, nan: bool) -> Plan:
     walk = walk_over(x, dims, keepdim)
     where = tuple(axis(a) if a >= 0 else const(0, int64) for a in walk.axes)
-    hit = walk.element(x.dtype, 1).equals(load(2, x.dtype, where))
+    cell, extreme = walk.element(x.dtype, 1), load(2, x.dtype, where)
+    hit = cell.equals(extreme)
+    if nan:
+        hit = hit | (is_nan(cell) & is_nan(extreme))
     fold = Fold(folding("sum", int64), (hit.cast(int64),), 0, constant=True)
-    share = load(0, grad.dtype, where) / fold.states[0].cast(grad.dtype)
     place = tuple(c.data for c in walk.coords)
-    value = Output(select(hit, share, 0.0), True, place)
+    value = Output(select(hit, load(0, grad.dtype, where), 0.0) / fold.states[0].cast(grad.dtype), True, place)
     formula = Formula("share", walk.rank, (value,), walk.row, (fold,))
     return differentiable_plan(formula, (grad, x, result), walk.sizes, [dense(x.shape, x.dtype)])
 

@@ -108,3 +108,16 @@ def test_refused_alike(k: int) -> None:
         CALLS[k](torch, x)
     with pytest.raises(theirs.type):
         CALLS[k](pellucid, to_pellucid(x))
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin", "median", "nanmedian"])
+@pytest.mark.parametrize(
+    "values", [[1.0, 0.0, 1.0, 0.0, 1.0], [float("nan")] * 3, [1.0, float("nan"), 2.0], [float("inf")] * 2]
+)
+def test_shares_of_the_gradient(name: str, values: list[float]) -> None:
+    grads = []
+    for library in (pellucid, torch):
+        x = library.tensor(values, requires_grad=True)
+        getattr(x, name)().backward()
+        grads.append(x.grad.numpy())
+    np.testing.assert_array_equal(grads[0], grads[1])
