@@ -136,3 +136,17 @@ def test_splitting() -> None:
         return [list(part) for part in parts], [len(part) for part in parts]
 
     compare(program)
+
+
+def test_streams_whose_length_nobody_knows() -> None:
+    def program(T: Any) -> Any:
+        data = T.utils.data
+
+        class Stream(data.IterableDataset):  # type: ignore[misc]
+            def __iter__(self) -> Any:
+                return iter(range(3))
+
+        joined = data.ChainDataset([Stream(), Stream()])
+        return list(data.DataLoader(joined, batch_size=2)), list(data.DataLoader(joined, batch_size=None))
+
+    compare(program)

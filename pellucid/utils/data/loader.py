@@ -72,6 +72,7 @@ class DataLoader:
         self.persistent_workers, self.multiprocessing_context = persistent_workers, multiprocessing_context
         self._workers: Workers | None = None  # those that persist
         self._iterable = isinstance(dataset, IterableDataset)
+        self._told: int | None = None  # the length of a stream, once it was asked for
         if self._iterable and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError("DataLoader with IterableDataset: the data set gives the order, so shuffle, sampler and "
                              "batch_sampler cannot be set")  # fmt: skip
@@ -93,9 +94,10 @@ class DataLoader:
     def __len__(self) -> int:
         if self._iterable:
             n = len(self.dataset)
-            if self.batch_size is None:
-                return n
-            return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+            if self.batch_size is not None:
+                n = n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+            self._told = n
+            return n
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
@@ -138,12 +140,11 @@ class DataLoader:
         return self._counted(batches())
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The batches; a warning if there are more of them than the data set's length says."""
-        known = len(self) if self._iterable and hasattr(self.dataset, "__len__") else None
+        """The batches; a warning if there are more of them than ``len(loader)`` has told."""
         for k, batch in enumerate(batches):
-            if known is not None and k >= known:
+            if self._told is not None and k >= self._told:
                 warn(
-                    f"Length of IterableDataset {self.dataset} was reported to be {known} (when accessing "
+                    f"Length of IterableDataset {self.dataset} was reported to be {self._told} (when accessing "
                     f"len(dataloader)), but {k + 1} samples have been fetched. With workers, each has to give its own "
                     "share of the samples: see get_worker_info().",
                     UserWarning,
