@@ -34,6 +34,7 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has put the alias's there
+        _name_loaded()
 
 
 class TorchNames(importlib.abc.MetaPathFinder):
@@ -56,6 +57,17 @@ class TorchNames(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, _Loader(ours), is_package=found.submodule_search_locations is not None)
 
 
+def _name_loaded() -> None:
+    """Modules that are loaded have both names at once.
+
+    Importing one of them under the second name would bind it in its package again, over what the package itself has put
+    there: ``torch.autograd.gradcheck`` is a function, and a module.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.startswith(OURS + "."):
+            sys.modules.setdefault(NAME + name[len(OURS) :], module)
+
+
 def _ours() -> Any:
     return importlib.import_module(OURS)
 
@@ -69,7 +81,17 @@ def install() -> None:
     loaded = sys.modules.get(NAME)
     if loaded is not None and loaded is not _ours():
         raise RuntimeError("PyTorch has been imported already in this process; start a new one with `pellucid run`")
-    version = importlib.import_module(OURS + ".version")
-    _ours().__version__ = version.__version__  # programs choose their ways by it
+    _dress()
     if not any(isinstance(finder, TorchNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, TorchNames())
+
+
+def _dress() -> None:
+    """Give the package PyTorch's version, by which programs choose their ways, and the classes that programs print
+    their names in PyTorch."""
+    ours = _ours()
+    ours.__version__ = importlib.import_module(f"{OURS}.version").__version__
+    for name in ("Tensor", "Size", "device", "dtype"):
+        kind = getattr(ours, name)
+        kind.__module__, kind.__name__, kind.__qualname__ = NAME, name, name
+    importlib.import_module(f"{OURS}.nn.parameter").Parameter.__module__ = f"{NAME}.nn.parameter"

@@ -46,6 +46,37 @@ print(nn.Linear(2, 3)(torch.ones(1, 2)).shape)
     assert done.stdout == "torch.Size([1, 3])\n"
 
 
+def test_a_function_and_a_module_of_one_name(tmp_path: Path) -> None:
+    program = """
+from torch.autograd.gradcheck import GradcheckError
+from torch.autograd.function import Function
+import torch.autograd.gradcheck
+x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+print(torch.autograd.gradcheck(lambda x: x * x, (x,)), issubclass(Function, torch.autograd.Function))
+"""
+    done = run(tmp_path, program)
+    assert done.stdout == "True True\n", done.stderr
+
+
+def test_names_and_version_are_those_of_pytorch(tmp_path: Path) -> None:
+    program = """
+import copy, pickle
+import torch
+x = torch.nn.Parameter(torch.ones(2))
+print(type(x.data), type(x), type(x.shape), type(x.dtype), type(x.device))
+print(torch.__version__ >= "2.5", torch.__version__.split(".")[0])
+for value in (x, x.data, x.shape, x.dtype, x.device):
+    again = pickle.loads(pickle.dumps(value))
+    assert type(again) is type(value) is type(copy.deepcopy(value))
+"""
+    done = run(tmp_path, program)
+    assert done.stdout.splitlines() == [
+        "<class 'torch.Tensor'> <class 'torch.nn.parameter.Parameter'> <class 'torch.Size'> <class 'torch.dtype'> "
+        "<class 'torch.device'>",
+        "True 2",
+    ], done.stderr
+
+
 def test_the_programs_arguments_are_its_own(tmp_path: Path) -> None:
     done = run(tmp_path, "import sys; print(sys.argv)", "--epochs", "3", "-m", "-h")
     assert done.stdout.strip() == "['program.py', '--epochs', '3', '-m', '-h']"
