@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
+from operator import index
+from typing import Any
 from weakref import WeakValueDictionary
 
 from pellucid.devices import device as Device
@@ -15,9 +17,16 @@ from pellucid.dtypes import DType
 
 
 class Size(tuple[int, ...]):
-    """A shape: a tuple that prints as PyTorch's."""
+    """A shape: a tuple of whole numbers that prints as PyTorch's."""
 
     __slots__ = ()
+
+    def __new__(cls, sizes: Iterable[int] = ()) -> Size:
+        made = tuple.__new__(cls, sizes)
+        for n in made:
+            if type(n) is not int:
+                return tuple.__new__(cls, [_whole(n, k) for k, n in enumerate(made)])
+        return made
 
     def numel(self) -> int:
         return prod(self)
@@ -34,6 +43,13 @@ class Size(tuple[int, ...]):
 
     def __reduce__(self) -> tuple[type, tuple[tuple[int, ...]]]:
         return Size, (tuple(self),)
+
+
+def _whole(size: Any, k: int) -> int:
+    try:
+        return index(size)
+    except TypeError:
+        raise TypeError(f"torch.Size() takes an iterable of 'int' (item {k} is '{type(size).__name__}')") from None
 
 
 class Layout:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from operator import index
+from types import FunctionType
 from typing import Any, TypeVar
 
 from pellucid.autograd import inplace
@@ -30,6 +31,8 @@ PUBLIC: dict[str, Any] = {}
 def public(function: F, name: str | None = None) -> F:
     """Publish as ``pellucid.<name>`` (a trailing underscore that avoids a Python name is dropped by ``name``)."""
     PUBLIC[name or function.__name__] = function
+    if isinstance(function, FunctionType) and function.__qualname__ == (name or function.__name__):
+        function.__module__ = "pellucid"  # where pickle finds it
     return function
 
 

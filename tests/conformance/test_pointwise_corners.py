@@ -22,6 +22,17 @@ t.isclose(t.ones(2), t.ones(2), t.tensor(1.5, requires_grad=True), 0)
 t.isclose(t.ones(2), t.ones(2), 'a')
 t.allclose(t.ones(2), t.ones(2), atol=t.tensor(1.))
 """
+SIZES = """
+t.Size([2, 3])
+t.Size()
+t.Size(t.arange(3))
+t.Size([np.int64(2), t.tensor(3)])
+t.Size(t.ones(3))
+t.Size([2.0])
+t.Size("ab")
+t.Size((1, 2)) + (3,)
+t.Size((1, 2, 3))[1:]
+"""
 DTYPES = """
 t.gcd(t.tensor([True, False]), t.tensor([4, 6]))
 t.lcm(t.tensor([4, 6], dtype=t.int8), t.tensor([True]))
@@ -90,6 +101,6 @@ t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + DTYPES + RANGES + COMPLEX))
+@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + SIZES + DTYPES + RANGES + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)

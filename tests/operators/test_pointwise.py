@@ -1,5 +1,6 @@
 """Pointwise operators against NumPy: values on all kinds of strides, forms, in-place rules, errors that teach."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -297,3 +298,8 @@ def test_random_slopes_lie_between_the_bounds() -> None:
     assert len(set(slopes[:20].tolist())) == 20
     still = array_of(torch.nn.functional.rrelu(x, 0.2, 0.3)) / array_of(x)
     np.testing.assert_allclose(still[:20], 0.25, rtol=1e-6)
+
+
+def test_functions_are_pickled_by_name() -> None:
+    for function in (torch.tanh, torch.tanh_, torch.atan2, torch.zeros, torch.nn.functional.relu):
+        assert pickle.loads(pickle.dumps(function)) is function
