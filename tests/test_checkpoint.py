@@ -9,7 +9,7 @@ import pytest
 
 import pellucid as torch
 from pellucid import nn
-from pellucid.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+from pellucid.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential, set_checkpoint_early_stop
 
 
 def network() -> Any:
@@ -84,3 +84,28 @@ def test_a_function_that_changes_is_an_error() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         checkpoint(torch.sin, x, use_reentrant=False)
+
+
+def test_the_second_run_ends_when_backward_has_what_it_needs() -> None:
+    runs: list[str] = []
+
+    def function(x: Any) -> Any:
+        y = x.sin()
+        runs.append("sin")
+        y = y.exp()
+        runs.append("exp")
+        return y + 1
+
+    for early, expected in ((True, ["sin", "exp", "sin"]), (False, ["sin", "exp", "sin", "exp"])):
+        runs.clear()
+        x = torch.ones(3, requires_grad=True)
+        with set_checkpoint_early_stop(early):
+            checkpoint(function, x, use_reentrant=False).sum().backward()
+        assert runs == expected
+
+
+def test_reentrant_ones_are_for_backward_to_all_leaves() -> None:
+    x = torch.ones(3, requires_grad=True)
+    y = checkpoint(lambda x: x * 2, x, use_reentrant=True).sum()
+    with pytest.raises(RuntimeError, match="use_reentrant=False"):
+        torch.autograd.grad(y, x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pellucid.autograd import function, functional, graph
+from pellucid.autograd import function, functional, grad_mode, graph
 from pellucid.autograd import methods as methods  # gives Tensor its methods
 from pellucid.autograd.anomaly import detect_anomaly, set_detect_anomaly
 from pellucid.autograd.engine import backward, grad
@@ -21,6 +21,7 @@ __all__ = [
     "function",
     "functional",
     "grad",
+    "grad_mode",
     "gradcheck",
     "gradgradcheck",
     "graph",

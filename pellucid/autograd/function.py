@@ -100,10 +100,9 @@ class FunctionRule:
     def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
         context = self.context
         if context._materialize:
-            constant = context._constant_numbers
             grads = [
-                zeros(like(layout)) if g is None and k not in constant else g
-                for k, (g, layout) in enumerate(zip(grads, node.layouts, strict=True))
+                zeros(like(layout)) if g is None and layout is not None else g
+                for g, layout in zip(grads, node.layouts, strict=True)
             ]
         given = self._formula()(context, *grads)
         given = given if isinstance(given, tuple | list) else (given,)

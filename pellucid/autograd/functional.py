@@ -138,6 +138,9 @@ def _outputs(func: Function, inputs: Sequence[Any], caller: str) -> tuple[bool, 
 
 def _one_cell(output: Any, caller: str) -> Any:
     if not hasattr(output, "layout"):
+        given = output if isinstance(output, tuple) else (output,)
+        if any(not hasattr(o, "layout") for o in given):
+            raise TypeError(f"The outputs of the user-provided function given to {caller} must be Tensors, not {given!r}")
         raise RuntimeError(f"{caller}(): The function given should return a single Tensor, not {type(output)}")
     if output.layout.numel != 1:
         raise RuntimeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -132,6 +133,14 @@ class set_grad_enabled(_Mode):
         return super().__call__(function)
 
 
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.inference: list[bool] = []  # the inference modes that the thread is in, the innermost last
+
+
+_here = _OfThread()
+
+
 class inference_mode(_Mode):
     """As ``no_grad`` (with ``mode=False``: as ``enable_grad``)."""
 
@@ -146,6 +155,32 @@ class inference_mode(_Mode):
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__(not mode)
+
+    def __enter__(self) -> Self:
+        _here.inference.append(not self.mode)
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _here.inference.pop()
+        super().__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        if inspect.isclass(function) or inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @functools.wraps(function)
+        def within(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return within  # type: ignore[return-value]
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside of ``inference_mode``."""
+    return bool(_here.inference) and _here.inference[-1]
 
 
 def is_grad_enabled() -> bool:

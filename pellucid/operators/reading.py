@@ -75,9 +75,9 @@ def numpy(input: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         force: detach the tensor first if gradients flow through it.
 
     Raises:
-        RuntimeError: gradients flow through the tensor. TypeError: NumPy has no such type (bfloat16).
+        RuntimeError: gradients flow through the tensor, and are on. TypeError: NumPy has no such type (bfloat16).
     """
-    if input.tracked and not force:
+    if input.tracked and not force and native.grad_enabled():
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if input.layout.dtype is bfloat16:
         raise TypeError("numpy(): Got unsupported ScalarType BFloat16: NumPy has no bfloat16; use .float().numpy()")

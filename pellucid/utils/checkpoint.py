@@ -15,6 +15,7 @@ from pellucid.autograd import backward
 from pellucid.autograd.function import Function
 from pellucid.autograd.modes import enable_grad, no_grad
 from pellucid.autograd.saved import saved_tensors_hooks
+from pellucid.autograd.walk import current_walk
 from pellucid.operators.generators import get_rng_state, set_rng_state
 from pellucid.tensor import Tensor
 
@@ -86,6 +87,22 @@ def _recorded(
         return function(*args, **kwargs)
 
 
+_early_stop = [True]
+
+
+class set_checkpoint_early_stop:
+    """A context in which the second run of a function ends (or does not) with the last value that backward needs."""
+
+    def __init__(self, enable: bool) -> None:
+        self.enable, self.before = enable, True
+
+    def __enter__(self) -> None:
+        self.before, _early_stop[0] = _early_stop[0], self.enable
+
+    def __exit__(self, *_: object) -> None:
+        _early_stop[0] = self.before
+
+
 class _Enough(Exception):
     """The second run has saved all that backward asks for: the rest of it would be for nothing."""
 
@@ -98,7 +115,7 @@ def _saved_again(
 
     def pack(t: Tensor) -> int:
         saved.append(t.detach())
-        if len(saved) == wanted:
+        if len(saved) == wanted and _early_stop[0]:
             raise _Enough
         return len(saved) - 1
 
@@ -155,6 +172,12 @@ class _Reentrant(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        walk = current_walk()
+        if walk is not None and walk.wanted is not None:
+            raise RuntimeError(
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` "
+                "parameter to .backward(): say use_reentrant=False"
+            )
         args = list(ctx.args)
         for place, t in zip(ctx.places, ctx.saved_tensors, strict=True):
             args[place] = t.detach().requires_grad_(t.requires_grad)

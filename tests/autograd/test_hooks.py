@@ -256,3 +256,25 @@ def test_variable_makes_a_leaf_on_the_same_memory() -> None:
     assert isinstance(v, Variable)
     assert (v.requires_grad, v.is_leaf, x.requires_grad) == (True, True, False)
     assert v.data_ptr() == x.data_ptr()
+
+
+def test_results_without_gradients_show_zeros_in_backward() -> None:
+    seen: list[Any] = []
+
+    class Two(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            constant, result = x + 1, x + 2
+            ctx.mark_non_differentiable(constant)
+            return constant, result
+
+        @staticmethod
+        def backward(ctx: Any, first: Any, second: Any) -> Any:
+            seen.extend((first.tolist(), second.tolist()))
+            return second
+
+    x = pellucid.ones(2, requires_grad=True)
+    constant, result = Two.apply(x)
+    assert (constant.requires_grad, result.requires_grad) == (False, True)
+    result.sum().backward()
+    assert seen == [[0.0, 0.0], [1.0, 1.0]]

@@ -122,3 +122,27 @@ def test_threads_that_take_turns_keep_their_modes() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_inference_mode_says_that_it_is_on() -> None:
+    asked = pellucid.is_inference_mode_enabled
+    seen = [asked()]
+    with pellucid.inference_mode():
+        seen.append(asked())
+        with pellucid.inference_mode(mode=False):
+            seen.append(asked())
+            assert recorded()
+        with pellucid.enable_grad():
+            seen.append(asked())
+    seen.append(asked())
+    assert seen == [False, True, False, True, False]
+    assert pellucid.inference_mode()(asked)()
+    assert pellucid.autograd.grad_mode.no_grad is pellucid.no_grad
+
+
+def test_numpy_of_what_needs_a_gradient() -> None:
+    x = pellucid.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="detach"):
+        x.numpy()
+    with pellucid.no_grad():
+        assert x.numpy().tolist() == [1.0, 1.0]
