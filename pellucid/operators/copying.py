@@ -162,8 +162,8 @@ _INT64_END = 1 << 63
 
 
 def require_fits(value: complex, dtype: DType, operator: str) -> None:
-    """Raises RuntimeError unless a number can be kept in the dtype (unsigned types also take -1 and so on, as C
-    does; floats of a narrower type round)."""
+    """Raises RuntimeError unless a number can be kept in the dtype (unsigned types also take the integers -1 and so
+    on, as C does; floats of a narrower type round)."""
     if dtype is bool_ or dtype.is_complex:
         return
     fits = not isinstance(value, complex)
@@ -171,13 +171,19 @@ def require_fits(value: complex, dtype: DType, operator: str) -> None:
         fits = not math.isfinite(value) or abs(value) <= _largest(dtype)  # type: ignore[arg-type]
     elif fits:
         high = _largest(dtype)
-        low = -high - (1 if dtype.is_signed else 0)
+        low = -high - 1 if dtype.is_signed else 0 if isinstance(value, float) else -high
         fits = low <= value <= high  # type: ignore[operator]
     if not fits:
         raise RuntimeError(
             f"{operator}(): value {value} cannot be converted to type {dtype.name} without overflow; choose a "
             "dtype that holds it"
         )
+
+
+def require_value_fits(value: Any, dtype: DType, operator: str) -> None:
+    """The same for a tensor without dimensions that is to be written as a number is."""
+    if value.layout.dtype is not dtype:
+        require_fits(value.item(), dtype, operator)
 
 
 def _largest(dtype: DType) -> float:

@@ -275,6 +275,7 @@ def scalar_tensor(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor without dimensions, of the default dtype unless another is given."""
+    s = s.item() if isinstance(s, Tensor) else s
     where = place("scalar_tensor", device, layout, pin_memory)
     made = filled(dense((), checked_dtype("scalar_tensor", dtype), where), s)
     return finished(made, "scalar_tensor", requires_grad)

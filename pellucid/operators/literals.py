@@ -33,6 +33,8 @@ def made_of(data: Any, dtype: DType | None, operator: str) -> Tensor:
         bare = detached(data)
         return clone(bare) if dtype is None or dtype is bare.dtype else converted(bare, dtype)
     if isinstance(data, np.generic) and data.dtype.kind in "biufcV":
+        if dtype is not None and dtype.kind in "iu":
+            return _from_number(data.item(), dtype)
         return from_cells(np.asarray(data), from_numpy_dtype(data.dtype) if dtype is None else dtype)
     if isinstance(data, np.ndarray):
         return from_cells(data, _array_dtype(data) if dtype is None else dtype)
@@ -69,7 +71,7 @@ def _from_number(value: Any, dtype: DType | None) -> Tensor:
         cell.from_address(made.ptr).value = value
         return made
     with np.errstate(over="ignore"):
-        array_of(made)[()] = value
+        array_of(made)[()] = value if wanted.is_complex else float(value)  # ml_dtypes takes no integers of 64 bits
     return made
 
 

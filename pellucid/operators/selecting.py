@@ -12,6 +12,7 @@ from pellucid.dtypes import DType, bool_, can_cast, finfo, uint8
 from pellucid.formula import expr as E
 from pellucid.formula.expr import Expr, const, copysign, is_nan, maximum, minimum, select
 from pellucid.layout import Layout, dense, overlaps_itself
+from pellucid.operators.copying import require_value_fits
 from pellucid.operators.define import both, method, public
 from pellucid.operators.forms import alias, binary
 from pellucid.operators.pointwise import (
@@ -206,6 +207,10 @@ class Where(Pointwise):
     def is_exact(self, operands: Sequence[Operand], result: DType) -> bool:
         return True
 
+    def checking(self, plan: Plan, operands: Sequence[Operand], first: int = 0) -> Plan:
+        """Floats become infinite beyond the range of half precision, as those of tensors do."""
+        return plan if self.common(operands).is_floating_point else super().checking(plan, operands, first)
+
     def arguments(self, operands: Sequence[Operand], inner: DType) -> list[Expr]:
         condition, *values = [operand_expr(k, x) for k, x in enumerate(operands)]
         return [condition.cast(bool_), *(v.cast(working(inner)) for v in values)]
@@ -313,6 +318,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         return _fills[input.layout, mask.layout, type(value)](input, mask, value)
     require_tensor(input, "masked_fill")
     require_tensor(mask, "masked_fill", "mask")
+    if isinstance(value, Tensor) and value.layout.ndim == 0 and not value.layout.dtype.is_complex:
+        require_value_fits(value, input.layout.dtype, "masked_fill")
     return _masked_fill(input, mask, number_or_tensor(value, "masked_fill", "value", input))
 
 
@@ -320,6 +327,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place form of `masked_fill`."""
     require_tensor(mask, "masked_fill_", "mask")
+    if isinstance(value, Tensor) and value.layout.ndim == 0 and not value.layout.dtype.is_complex:
+        require_value_fits(value, input.layout.dtype, "masked_fill_")
     return _masked_fill.write(input, input, mask, number_or_tensor(value, "masked_fill_", "value", input))
 
 

@@ -18,6 +18,7 @@ from pellucid.formula.expr import Expr, axis, const, given, load
 from pellucid.formula.formula import Scatter
 from pellucid.layout import Layout, like
 from pellucid.operators.arguments import require_tensor
+from pellucid.operators.copying import require_value_fits
 from pellucid.operators.define import both, key_of, method, wrap_dim
 from pellucid.operators.indexing import Bounds, deliver_same, from_front
 from pellucid.operators.reducing_writes import OPS, Reduction
@@ -262,6 +263,9 @@ def _filling(operator: str, input: Any, dim: int, index: Any, value: Any) -> tup
                 f"{operator}() only supports a 0-dimensional value tensor, but got tensor with {value.layout.ndim} "
                 "dimension(s): use index_copy for one value per slice"
             )
+        if value.layout.dtype.is_complex and not input.layout.dtype.is_complex:
+            raise RuntimeError(f"{operator}(): Converting complex Scalar to non-complex type is not supported")
+        require_value_fits(value, input.layout.dtype, operator)
     else:
         value = number_operand(value, input.layout.dtype, operator, ())
     return _writes["index_fill", None, input.layout, dim, index.layout, key_of(value), 1, int], value

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.autograd.places import note_write
-from pellucid.dtypes import bool_, int32, int64, uint8
+from pellucid.dtypes import DType, bfloat16, bool_, float16, int32, int64, uint8
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, View, overlaps_itself, selected, sliced, unsqueezed
 from pellucid.operators.advanced import Shape, put, take_cells, take_plan
@@ -364,6 +364,8 @@ def __setitem__(x: Tensor, index: Any, value: Any) -> None:
         raise TypeError(
             f"can't assign a {type(value).__name__} to a {x.layout.dtype!r} tensor; make a tensor of it by tensor(...)"
         )
+    elif x.layout.dtype in _HALVES and not isinstance(value, complex):
+        value = _rounded(value, x.layout.dtype)
     if tensors:
         _store(x, _place(*key), tensors, value, False)
     elif isinstance(value, Tensor):
@@ -378,6 +380,15 @@ def __setitem__(x: Tensor, index: Any, value: Any) -> None:
         target = _basics[key](x)
         _require_apart(target.layout)
         target.fill_(value)
+
+
+_HALVES = frozenset({float16, bfloat16})
+
+
+def _rounded(value: Any, dtype: DType) -> float:
+    """A number as half precision keeps it, infinite beyond its range: ``scores[mask] = -1e9`` is a common idiom."""
+    with np.errstate(over="ignore"):
+        return float(np.float64(value).astype(dtype.numpy))
 
 
 def _require_apart(target: Layout) -> None:

@@ -192,6 +192,27 @@ t.zeros(2).expand(3, 2).resize_(3, 2).stride()
 t.add(t.ones(3, 2), 1, out=t.zeros(2).expand(3, 2))
 """
 
+NUMBERS = """
+t.full((2,), -0.5, dtype=t.uint8)
+t.full((2,), -1, dtype=t.uint8)
+t.tensor([-2.7], dtype=t.uint8)
+t.zeros(2, dtype=t.int8).fill_(127.7)
+t.where(t.tensor([True, False]), t.zeros(2, dtype=t.float16), -1e9)
+t.where(t.tensor([True, False]), t.zeros(2, dtype=t.uint8), 300)
+t.zeros(2, dtype=t.float16).masked_fill(t.tensor([True, False]), -1e9)
+t.zeros(2, dtype=t.uint8).masked_fill(t.tensor([True, False]), t.tensor(300))
+t.zeros(2, dtype=t.uint8).masked_fill_(t.tensor([True, False]), t.tensor(2.7))
+t.zeros(2, dtype=t.uint8).index_fill_(0, t.tensor([0]), t.tensor(300))
+t.zeros(2).index_fill_(0, t.tensor([0]), t.tensor(1j))
+(lambda x: (x.__setitem__(0, -1e9), x.__setitem__(1, 65510), x))(t.zeros(2, dtype=t.float16))[2]
+(lambda x: (x.__setitem__(x == 0, -1e9), x))(t.zeros(2, dtype=t.float16))[1]
+(lambda x: (x.__setitem__(t.tensor([0]), 1e39), x))(t.zeros(2, dtype=t.bfloat16))[1]
+(lambda x: (x.__setitem__(0, 1e39), x))(t.zeros(2))[1]
+t.scalar_tensor(t.tensor(2.7), dtype=t.uint8)
+t.tensor(np.int64(300), dtype=t.uint8)
+t.tensor(2**63, dtype=t.bfloat16)
+"""
+
 REDUCTIONS = """
 t.sum(t.ones(2, 3, dtype=t.int32), 0, dtype=t.int64, out=t.zeros(3, dtype=t.int32))
 t.sum(t.tensor([1.5, 2]), 0, out=t.zeros((), dtype=t.int32))
@@ -214,7 +235,7 @@ t.histogramdd(t.arange(6.), 2)
 """
 
 
-ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + EXPANDED + SEGMENTS + REDUCTIONS
+ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + EXPANDED + NUMBERS + SEGMENTS + REDUCTIONS
 
 
 @pytest.mark.parametrize("source", expressions(ALL))
