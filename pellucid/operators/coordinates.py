@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from pellucid.dtypes import int64
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.define import public
+from pellucid.operators.literals import tensor
 from pellucid.tensor import Tensor
 
 
@@ -29,4 +31,5 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, 
             raise TypeError(f"unravel_index(): expected 'shape' sequence to only contain ints, but got {type(n)}")
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index(): 'shape' cannot have negative values, but got {sizes}")
-    return tuple([numbers.div(prod(sizes[d + 1 :]), rounding_mode="floor") % n for d, n in enumerate(sizes)])
+    rows: Any = tensor([prod(sizes[d + 1 :]) for d in range(len(sizes))], dtype=int64)
+    return (numbers.unsqueeze(-1).div(rows, rounding_mode="floor") % tensor(sizes, dtype=int64)).unbind(-1)

@@ -7,6 +7,10 @@ from typing import Any
 
 from pellucid.autograd.modes import no_grad
 from pellucid.nn.utils import rnn as rnn
+from pellucid.nn.utils.weight_norms import remove_spectral_norm as remove_spectral_norm
+from pellucid.nn.utils.weight_norms import remove_weight_norm as remove_weight_norm
+from pellucid.nn.utils.weight_norms import spectral_norm as spectral_norm
+from pellucid.nn.utils.weight_norms import weight_norm as weight_norm
 from pellucid.operators.joining import cat, stack
 from pellucid.operators.literals import tensor
 from pellucid.operators.norms import vector_norm
