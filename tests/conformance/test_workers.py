@@ -110,6 +110,28 @@ def _fixed_attribute(t: Any) -> Any:
     t.utils.data.DataLoader(_samples(t)).batch_size = 4
 
 
+def _concatenated(t: Any) -> Any:
+    data = t.utils.data.ConcatDataset([[1, 2], [3]])
+    return list(data), data[-3]
+
+
+def _samplers_draw_when_asked(t: Any) -> Any:
+    weights, data = [0.1, 0.9, 0.4, 0.7, 3.0, 0.6], range(10)
+    samplers = t.utils.data
+    seen = []
+    for sampler in (
+        samplers.RandomSampler(data, num_samples=5, replacement=True),
+        samplers.RandomSampler(data),
+        samplers.WeightedRandomSampler(weights, 5),
+        samplers.WeightedRandomSampler(weights, 5, False),
+        samplers.SubsetRandomSampler(data),
+    ):
+        numbers = iter(sampler)
+        t.manual_seed(0)
+        seen.append([int(i) for i in numbers])
+    return seen
+
+
 PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "random_numbers": _random_numbers,
     "streams": _streams,
@@ -119,6 +141,15 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "key_error": _failing(KeyError),
     "failing_start": _failing_start,
     "fixed_attribute": _fixed_attribute,
+    "concatenated": _concatenated,
+    "concatenated_too_far": lambda t: t.utils.data.ConcatDataset([[1, 2], [3]])[3],
+    "concatenated_too_far_back": lambda t: t.utils.data.ConcatDataset([[1, 2], [3]])[-4],
+    "concatenated_stream": lambda t: t.utils.data.ConcatDataset([_stream(t, True)]),
+    "samplers": _samplers_draw_when_asked,
+    "context_without_workers": lambda t: t.utils.data.DataLoader(_samples(t), multiprocessing_context="fork"),
+    "bad_context": lambda t: t.utils.data.DataLoader(_samples(t), num_workers=1, multiprocessing_context="bad"),
+    "no_context": lambda t: t.utils.data.DataLoader(_samples(t), num_workers=1, multiprocessing_context=3),
+    "subscript": lambda t: t.utils.data.DataLoader[int] is not None,
     "persistent_nobody": lambda t: t.utils.data.DataLoader(_samples(t), persistent_workers=True),
     "negative_timeout": lambda t: t.utils.data.DataLoader(_samples(t), timeout=-1),
 }

@@ -59,6 +59,8 @@ class ConcatDataset(Dataset[T]):
         self.datasets = list(datasets)
         if not self.datasets:
             raise AssertionError("datasets should not be an empty iterable")
+        if any(isinstance(d, IterableDataset) for d in self.datasets):
+            raise AssertionError("ConcatDataset does not support IterableDataset: use ChainDataset")
         self.cumulative_sizes = list(accumulate(len(d) for d in self.datasets))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
@@ -66,8 +68,10 @@ class ConcatDataset(Dataset[T]):
 
     def __getitem__(self, index: int) -> T:
         n = len(self)
-        if not -n <= index < n:
+        if index < -n:
             raise ValueError(f"absolute value of index should not exceed dataset length: {index} of {n}")
+        if index >= n:  # a loop over the data set ends by it
+            raise IndexError(f"ConcatDataset: sample {index} of {n}")
         index %= n
         k = bisect_right(self.cumulative_sizes, index)
         return self.datasets[k][index - (self.cumulative_sizes[k - 1] if k else 0)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice, repeat
-from typing import Any
+from typing import Any, Generic, TypeVar
 from warnings import warn
 
 from pellucid.utils.data.collate import default_collate, default_convert
@@ -13,8 +14,10 @@ from pellucid.utils.data.dataset import IterableDataset, whole_batch
 from pellucid.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, drawn_seed
 from pellucid.utils.data.workers import Exhausted, Workers, in_turn
 
+T_co = TypeVar("T_co", covariant=True)
 
-class DataLoader:
+
+class DataLoader(Generic[T_co]):
     """Iterates over batches of ``dataset``.
 
     ``num_workers`` processes prepare ``prefetch_factor`` batches each ahead of time; the order does not depend on them.
@@ -63,6 +66,7 @@ class DataLoader:
             raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
+        _check_context(multiprocessing_context, num_workers)
         if persistent_workers and num_workers == 0:
             raise ValueError("persistent_workers option needs num_workers > 0")
         self.dataset, self.batch_size, self.drop_last, self.generator = dataset, batch_size, drop_last, generator
@@ -151,6 +155,26 @@ class DataLoader:
                     stacklevel=2,
                 )
             yield batch
+
+
+def _check_context(context: Any, workers: int) -> None:
+    """Raises ValueError or TypeError for a way to start processes that does not exist, or that nobody needs."""
+    if context is None:
+        return
+    if workers == 0:
+        raise ValueError(
+            "multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got num_workers=0"
+        )
+    methods = multiprocessing.get_all_start_methods()
+    if isinstance(context, str) and context not in methods:
+        raise ValueError(
+            f"multiprocessing_context option should specify a valid start method in {methods}, but got {context!r}"
+        )
+    if not isinstance(context, str | multiprocessing.context.BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string specifying the start method, "
+            f"but got {context!r}"
+        )
 
 
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")

@@ -115,7 +115,8 @@ class WeightedRandomSampler(Sampler):
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        return iter(multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator).tolist())
+        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)  # when first asked
+        yield from drawn.tolist()
 
     def __len__(self) -> int:
         return self.num_samples
