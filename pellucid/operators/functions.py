@@ -9,7 +9,7 @@ from typing import Any
 
 from pellucid.dtypes import DType, bfloat16
 from pellucid.formula import expr as E
-from pellucid.formula.expr import Expr, const, is_nan, maximum, select
+from pellucid.formula.expr import Expr, const, is_nan, select
 from pellucid.layout import Layout
 from pellucid.operators.define import both, deliver, method, public
 from pellucid.operators.forms import alias, binary, unary
@@ -129,17 +129,21 @@ sinc = unary("sinc", _sinc, FLOAT, "``sin(pi x) / (pi x)``; 1 at 0.")
 
 
 def _logaddexp(a: Expr, b: Expr, base: str) -> Expr:
-    """The larger one plus what the smaller one adds; equal infinities are their own answer."""
+    """The larger one plus what the smaller one adds; equal infinities are their own answer.
+
+    Both terms choose by one comparison: where the operands are equal, derivatives of every order then agree.
+    """
     if a.dtype.is_complex:
         first = E.unary("real", a, a.dtype.to_real()) >= E.unary("real", b, a.dtype.to_real())
         return select(first, a, b) + E.unary("log1p", E.unary("exp", select(first, b - a, a - b)))
     same = a.equals(b) & E.unary("abs", a).equals(float("inf"))
-    distance = select(same, 0.0, E.unary("abs", a - b))
+    below = a < b
+    distance = select(same, 0.0, select(below, b - a, a - b))
     if base == "e":
         added = E.unary("log1p", E.unary("exp", -distance))
     else:
         added = E.unary("log2", E.unary("exp2", -distance) + 1.0)
-    return select(same, a, maximum(a, b) + added)
+    return select(same, a, select(below, b, a) + added)
 
 
 logaddexp = binary(

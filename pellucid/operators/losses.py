@@ -139,7 +139,9 @@ def _logits(a: Expr, b: Expr) -> Expr:
 
 
 def _softplus(a: Expr) -> Expr:
-    return maximum(a, 0.0) + unary("log1p", unary("exp", -unary("abs", a)))
+    """Both terms choose by one comparison, so that derivatives of every order are right at 0."""
+    below = a < 0.0
+    return select(below, 0.0, a) + unary("log1p", unary("exp", select(below, a, -a)))
 
 
 def _logits_weighted(a: Expr, b: Expr, positive: Expr) -> Expr:

@@ -61,16 +61,16 @@ fmin = _of_two("fmin", _smaller_number, "The smaller of two cells, or the one th
 
 
 def _at_least(x: Expr, low: Expr) -> Expr:
-    """NaN of either stays; at the bound itself the gradient goes to ``x``."""
+    """NaN of either stays; at the bound itself the gradient goes to ``x``, at NaN nowhere."""
     if not x.dtype.is_floating_point:
         return maximum(x, low)
-    return select((x < low) | is_nan(low), low, x)
+    return select(x >= low, x, select(is_nan(x), float("nan"), low))
 
 
 def _at_most(x: Expr, high: Expr) -> Expr:
     if not x.dtype.is_floating_point:
         return minimum(x, high)
-    return select((x > high) | is_nan(high), high, x)
+    return select(x <= high, x, select(is_nan(x), float("nan"), high))
 
 
 def _clamp_name(x: Operand, bound: Operand, *_: Operand) -> str:

@@ -1,7 +1,12 @@
 """Corners of the pointwise family: strides of ``out=``, arguments of unusual kinds, dtypes that do not fit."""
 
-import pytest
+from typing import Any
 
+import numpy as np
+import pytest
+import torch
+
+import pellucid
 from tests.conformance.expressions import check, expressions
 
 STRIDES = """
@@ -104,3 +109,35 @@ t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
 @pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + SIZES + DTYPES + RANGES + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.0), (1.5, 1.5), (1.0, 2.0), (-1.0, -3.0)])
+@pytest.mark.parametrize("name", ["logaddexp", "logaddexp2"])
+def test_derivatives_where_operands_are_equal(name: str, values: tuple[float, float]) -> None:
+    def derivatives(library: Any) -> list[list[float]]:
+        a, b = (library.tensor([v], dtype=library.float64, requires_grad=True) for v in values)
+        first = library.autograd.grad(getattr(library, name)(a, b).sum(), [a, b], create_graph=True)
+        second = library.autograd.grad(first[0].sum(), [a, b])
+        return [g.tolist() for g in (*first, *second)]
+
+    np.testing.assert_allclose(derivatives(pellucid), derivatives(torch), rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 2.0, -2.0])
+def test_curvature_of_cross_entropy(value: float) -> None:
+    def curvature(library: Any) -> list[float]:
+        x = library.tensor([value], dtype=library.float64, requires_grad=True)
+        loss = library.nn.functional.binary_cross_entropy_with_logits(x, library.full_like(x.detach(), 0.3))
+        (slope,) = library.autograd.grad(loss, x, create_graph=True)
+        return library.autograd.grad(slope.sum(), x)[0].tolist()
+
+    np.testing.assert_allclose(curvature(pellucid), curvature(torch), rtol=1e-12)
+
+
+def test_no_gradient_through_nan_that_is_clamped() -> None:
+    def result(library: Any) -> list[list[float]]:
+        x = library.tensor([float("nan"), 0.0, 1.0, 2.0, -1.0, float("inf")], requires_grad=True)
+        y = x.clamp(0, 1)
+        return [y.tolist(), library.autograd.grad(y.sum(), x)[0].tolist()]
+
+    np.testing.assert_array_equal(result(pellucid), result(torch))
