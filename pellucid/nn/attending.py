@@ -74,6 +74,20 @@ def _projected(query: Any, key: Any, value: Any, weights: Any, biases: Any) -> t
     return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), weights, offsets, strict=True))  # type: ignore[return-value]
 
 
+def _check_shapes(query: Any, key: Any, value: Any, attn_mask: Any) -> None:
+    """Raises AssertionError unless all are batches (3-D) or none is (2-D)."""
+    n = query.dim()
+    if n not in (2, 3):
+        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {n}-D query tensor")
+    kind = f"For {'batched' if n == 3 else 'unbatched'} ({n}-D) `query`, expected"
+    if (key.dim(), value.dim()) != (n, n):
+        raise AssertionError(
+            f"{kind} `key` and `value` to be {n}-D but found {key.dim()}-D and {value.dim()}-D tensors respectively"
+        )
+    if attn_mask is not None and attn_mask.dim() not in (2, 3):
+        raise AssertionError(f"{kind} `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor instead")
+
+
 def multi_head_attention_forward(
     query: Any,
     key: Any,
@@ -110,6 +124,7 @@ def multi_head_attention_forward(
         AssertionError: unfit sizes. RuntimeError: a mask of another shape, ``is_causal`` without a mask.
     """
     batched = query.dim() == 3
+    _check_shapes(query, key, value, attn_mask)
     if not batched:
         query, key, value = (x.unsqueeze(1) for x in (query, key, value))
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
@@ -118,6 +133,14 @@ def multi_head_attention_forward(
         raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed}")
     if embed % num_heads:
         raise AssertionError(f"embed_dim {embed} not divisible by num_heads {num_heads}")
+    same = key.shape[:2] == value.shape[:2] if use_separate_proj_weight else key.shape == value.shape
+    if not same:
+        raise AssertionError(
+            f"key shape {shape_text(key.shape)} does not match value shape {shape_text(value.shape)} (length first): there "
+            "is one value for every key"
+        )
+    if key.shape[1] != batch:
+        raise RuntimeError(f"query is a batch of {batch}, key and value are batches of {key.shape[1]}")
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
     weights = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else in_proj_weight
