@@ -1,6 +1,7 @@
 """Networks: modules, parameters, functions, initial values."""
 
 from pellucid.nn import functional as functional
+from pellucid.nn import grad as grad
 from pellucid.nn import init as init
 from pellucid.nn import utils as utils
 from pellucid.nn.modules import *  # noqa: F403

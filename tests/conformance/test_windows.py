@@ -126,3 +126,18 @@ def test_error_classes() -> None:
 
     for call in calls:
         assert outcome(ours, call, to_pellucid) is outcome(torch.nn.functional, call, lambda t: t), call
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"dilation": 2, "groups": 2}])
+def test_gradients_of_convolutions_alone(rank: int, options: dict[str, Any]) -> None:
+    from pellucid.nn import grad
+
+    groups = options.get("groups", 1)
+    x, w = torch.randn((2, 4, 7, 6, 5)[: 2 + rank]), torch.randn((6, 4 // groups, 2, 3, 2)[: 2 + rank])
+    g = torch.randn_like(getattr(torch.nn.functional, f"conv{rank}d")(x, w, **options))
+    for kind, arguments in (("input", (x.shape, w, g)), ("weight", (x, w.shape, g))):
+        expected = getattr(torch.nn.grad, f"conv{rank}d_{kind}")(*arguments, **options)
+        mine = [to_pellucid(a) if isinstance(a, torch.Tensor) else tuple(a) for a in arguments]
+        got = getattr(grad, f"conv{rank}d_{kind}")(*mine, **options)
+        torch.testing.assert_close(to_torch(got), expected, rtol=1e-4, atol=1e-4)

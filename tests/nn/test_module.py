@@ -142,3 +142,11 @@ def test_modules_under_the_names_that_programs_ask_for() -> None:
 def test_to_keeps_the_parameters() -> None:
     with pytest.raises(RuntimeError, match="copy"):
         nn.Linear(2, 2).to("cpu", copy=True)
+
+
+def test_prefixes_of_wrappers_come_off() -> None:
+    state = nn.Sequential(nn.BatchNorm1d(2)).state_dict()
+    wanted = nn.BatchNorm1d(2).state_dict()
+    nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "0.")
+    assert list(state) == list(wanted)
+    nn.BatchNorm1d(2).load_state_dict(state)
