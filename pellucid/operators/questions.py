@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Number
 from typing import Any
 
 from pellucid.operators.arguments import require_tensor
@@ -169,10 +170,17 @@ def map2_(input: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any
 def _replaced_by(callable: Callable[..., Any], input: Tensor, *others: Any) -> Tensor:
     if any(t.tracked for t in (input, *others)):
         raise RuntimeError("Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.")
+    for other in others:
+        if other.dtype is not input.dtype:
+            raise TypeError(f"map_: expected a tensor of {input.dtype} for 'other' (got {other.dtype}); convert it by .to()")
     from pellucid.operators.literals import made_of
 
     columns = [t.expand(input.shape).flatten().tolist() for t in (input, *others)]
-    values = made_of(list(map(callable, *columns)), input.layout.dtype, "apply_")
+    results = list(map(callable, *columns))
+    for value in results:
+        if not isinstance(value, Number | Tensor):
+            raise TypeError(f"apply_(): must be real number, not {type(value).__name__}: the function has to give numbers")
+    values = made_of(results, input.layout.dtype, "apply_")
     return input.copy_(values.reshape(input.shape))
 
 

@@ -19,7 +19,7 @@ from pellucid.layout import broadcast_shapes, dense, like, overlaps_itself
 from pellucid.operators.arguments import require_tensor
 from pellucid.operators.box_muller import draw_normal
 from pellucid.operators.creation import filled, into
-from pellucid.operators.define import both, deliver, method, public
+from pellucid.operators.define import both, deliver, method, public, resize_out
 from pellucid.operators.generators import Generator, stream_of
 from pellucid.plan import PlanTable
 from pellucid.runtime import native
@@ -241,6 +241,8 @@ def normal_like(mean: Any, std: Any, stream: Any, out: Tensor | None) -> Tensor:
     elif std < 0:
         raise RuntimeError(f"normal(): normal expects std >= 0.0, but found std {std}")
     target = dense(shape, tensors[0].layout.dtype)
+    if out is not None and out.layout.shape != shape:
+        resize_out(out, target, "normal")
     made: Any = empty_like_layout(target) if out is None else into("normal", out, target, None)
     draw_normal(made, 0.0, 1.0, stream)
     spread = made.mul_(_detached(std)).add_(_detached(mean))

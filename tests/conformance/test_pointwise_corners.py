@@ -27,6 +27,13 @@ t.isclose(t.ones(2), t.ones(2), t.tensor(1.5, requires_grad=True), 0)
 t.isclose(t.ones(2), t.ones(2), 'a')
 t.allclose(t.ones(2), t.ones(2), atol=t.tensor(1.))
 """
+CALLBACKS = """
+t.arange(3).apply_(lambda v: v * 2)
+t.arange(3.).apply_(lambda v: "text")
+t.arange(3).apply_(lambda v: None)
+t.arange(3).map_(t.ones(3), lambda a, b: a - b)
+t.arange(3.).apply_(3)
+"""
 SIZES = """
 t.Size([2, 3])
 t.Size()
@@ -106,7 +113,7 @@ t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + SIZES + DTYPES + RANGES + COMPLEX))
+@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + CALLBACKS + SIZES + DTYPES + RANGES + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)
 
@@ -141,3 +148,11 @@ def test_no_gradient_through_nan_that_is_clamped() -> None:
         return [y.tolist(), library.autograd.grad(y.sum(), x)[0].tolist()]
 
     np.testing.assert_array_equal(result(pellucid), result(torch))
+
+
+def test_normal_warns_of_an_output_that_it_resizes() -> None:
+    for library in (torch, pellucid):
+        library.manual_seed(0)
+        with pytest.warns(UserWarning, match="was resized"):
+            made = library.normal(library.zeros(2, 3), library.ones(3), out=library.empty(4))
+        assert made.shape == (2, 3)
