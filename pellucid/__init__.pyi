@@ -11,6 +11,7 @@ from pellucid.autograd import inference_mode as inference_mode
 from pellucid.autograd import is_grad_enabled as is_grad_enabled
 from pellucid.autograd import no_grad as no_grad
 from pellucid.autograd import set_grad_enabled as set_grad_enabled
+from pellucid.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from pellucid.devices import device as device
 from pellucid.dtypes import DType
 from pellucid.layout import Size as Size
