@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import io
 import json
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
@@ -28,6 +29,7 @@ from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
 _FORMAT = "pellucid 1"
+_PART = 1 << 24  # bytes that are read or written at a time
 _PLAIN = (type(None), bool, str)
 _DICTIONARIES: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
@@ -50,7 +52,9 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: int = 2, 
     with ZipFile(f, "w", ZIP_STORED) as archive:
         archive.writestr("index.json", json.dumps({"format": _FORMAT, "object": tree}))
         for k, storage in enumerate(writer.storages):
-            archive.writestr(f"blocks/{k}", ctypes.string_at(storage.ptr, storage.nbytes))
+            with archive.open(f"blocks/{k}", "w", force_zip64=True) as block:
+                for part in _parts(storage):
+                    block.write(part)
 
 
 def load(
@@ -74,6 +78,8 @@ def load(
     """
     if isinstance(f, str | Path) and not Path(f).exists():
         raise FileNotFoundError(2, "No such file or directory", str(f))
+    if not isinstance(f, str | Path) and not hasattr(f, "seekable"):
+        f = io.BytesIO(f.read())  # a reader of its own making, with less than zip files need
     if not is_zipfile(f):
         raise RuntimeError(f"load(): {_name(f)} is not a file of pellucid.save (nor a zip file at all)")
     try:
@@ -83,6 +89,13 @@ def load(
             return _read(archive, _name(f))
     except (BadZipFile, KeyError, ValueError, TypeError, IndexError) as error:
         raise RuntimeError(f"load(): {_name(f)} is damaged: {error}") from error
+
+
+def _parts(storage: native.Storage) -> Iterator[memoryview]:
+    """The memory of a storage, piece by piece."""
+    for start in range(0, storage.nbytes, _PART):
+        size = min(_PART, storage.nbytes - start)
+        yield memoryview((ctypes.c_char * size).from_address(storage.ptr + start)).cast("B")
 
 
 def _name(f: Any) -> str:
@@ -191,9 +204,7 @@ class _Reader:
     ) -> Tensor:
         storage = self.storages.get(number)
         if storage is None:
-            block = self.archive.read(f"blocks/{int(number)}")
-            storage = self.storages[number] = native.alloc(len(block))
-            ctypes.memmove(storage.ptr, block, len(block))
+            storage = self.storages[number] = self._block(f"blocks/{int(number)}")
         layout = layout_of(tuple(map(int, shape)), tuple(map(int, strides)), DTYPES[dtype])
         low, high = (offset + x * layout.dtype.itemsize for x in span(layout))
         if layout.numel and (low < 0 or high > storage.nbytes):
@@ -205,6 +216,16 @@ class _Reader:
             return Parameter(made, bool(tracked))
         made.tracked = bool(tracked)
         return made
+
+
+    def _block(self, name: str) -> native.Storage:
+        storage = native.alloc(self.archive.getinfo(name).file_size)
+        with self.archive.open(name) as file:
+            block: Any = file
+            for part in _parts(storage):
+                if block.readinto(part) != len(part):
+                    raise ValueError(f"{name} ends too early")
+        return storage
 
 
 def _rare_value(kind: str, value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pellucid as torch
-from pellucid import nn, optim
+from pellucid import nn, optim, serialization
 
 
 def again(value: Any) -> Any:
@@ -125,3 +125,25 @@ def test_damaged_files(node: Any) -> None:
         archive.writestr("blocks/0", b"\x00" * 16)
     with pytest.raises(RuntimeError, match="damaged"):
         torch.load(file)
+
+
+def test_large_blocks_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serialization, "_PART", 1000)
+    for count in (0, 1, 250, 251, 3000):
+        t = torch.arange(count, dtype=torch.float32)
+        assert torch.equal(again(t), t)
+
+
+class Pipe:
+    """Reads and writes, and nothing more."""
+
+    def __init__(self) -> None:
+        self.file = io.BytesIO()
+        self.write, self.flush, self.read = self.file.write, self.file.flush, self.file.read
+
+
+def test_plain_readers_and_writers() -> None:
+    pipe = Pipe()
+    torch.save({"a": torch.ones(3)}, pipe)
+    pipe.file.seek(0)
+    assert torch.load(pipe)["a"].tolist() == [1.0, 1.0, 1.0]
