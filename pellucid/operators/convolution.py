@@ -1,19 +1,19 @@
-"""Convolutions as matrix products: windows are laid out as columns, and BLAS multiplies them by the weight.
+"""Convolutions and their transposes; correlation.py holds the products that they are.
 
 out[n, o, y, x] = bias[o] + sum over c, i, j of weight[o, c, i, j] * input[n, c, y*s + i*d - p, x*s + j*d - p]
 """
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from pellucid.dtypes import float32
 from pellucid.errors import shape_text
 from pellucid.operators.arguments import require_tensor
+from pellucid.operators.correlation import Geometry, correlate, spread
 from pellucid.operators.define import public
 from pellucid.operators.products import HALVES
-from pellucid.operators.windows import Window, fold_windows, require_room, sizes_of, unfold_windows, window_of
+from pellucid.operators.windows import Window, require_room, sizes_of, window_of
 from pellucid.tensor import Tensor
 
 
@@ -79,28 +79,7 @@ def _convolution(
         input = pad(input, [n for e in reversed(extra) for n in (0, e)])
     window = window_of(operator, kernel, stride, padding, dilation, rank)
     require_room(operator, input.layout, window.count(tuple(input.shape[2:])), window)
-    return _multiplied(_columns(input, window), input, weight, bias, groups, window)
-
-
-def _columns(input: Any, window: Window) -> Any:
-    """(N, C * kernel cells, positions). Windows of one cell are the input itself."""
-    n, c = input.shape[:2]
-    one = (1,) * window.rank
-    if window == Window(one, one, (0,) * window.rank, window.dilation):
-        return input.reshape(n, c, prod(input.shape[2:]))
-    windows: Any = unfold_windows(input, window)
-    return windows.view(n, c * prod(window.kernel), prod(windows.shape[2 + window.rank :]))
-
-
-def _multiplied(columns: Any, input: Any, weight: Any, bias: Any, groups: int, window: Window) -> Any:
-    n, out = input.shape[0], weight.shape[0]
-    if groups == 1:
-        product = weight.reshape(out, columns.shape[1]) @ columns
-    else:
-        by_group = columns.reshape(n, groups, columns.shape[1] // groups, columns.shape[2])
-        product = weight.reshape(groups, out // groups, by_group.shape[2]) @ by_group
-    result = product.reshape(n, out, *window.count(tuple(input.shape[2:])))
-    return result if bias is None else result + bias.view(1, -1, *(1,) * window.rank)
+    return correlate(input, weight, bias, Geometry(window, groups))
 
 
 @public
@@ -167,7 +146,7 @@ def _transposed(
             f"{operator}(): Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input and {rank + 2}D weight, but "
             f"got input of size: {list(input.shape)} and weight of size: {list(weight.shape)}"
         )
-    n, c, *count = input.shape
+    c, *count = input.shape[1:]
     if c != weight.shape[0] or groups <= 0 or c % groups:
         raise RuntimeError(
             f"{operator}(): Given transposed=1, groups={groups}, weight of size {list(weight.shape)}, expected input"
@@ -192,11 +171,7 @@ def _transposed(
             f"{operator}(): Given input size per channel {tuple(count)}, the calculated output size per channel {size} "
             "is too small"
         )
-    out = weight.shape[1]
-    by_group = weight.reshape(groups, c // groups, out * prod(window.kernel)).transpose(1, 2)
-    columns = by_group @ input.reshape(n, groups, c // groups, prod(count))
-    windows = columns.reshape(n, groups * out, *window.kernel, *count)
-    result: Any = fold_windows(windows, size, window)
+    result: Any = spread(input, weight, Geometry(window, groups), size)
     return result if bias is None else result + bias.view(1, -1, *(1,) * rank)
 
 

@@ -160,11 +160,12 @@ def _gemm(
     alpha: complex,
     summand: tuple[int, ...] | None = None,
     beta: complex = 0.0,
+    in_place: bool = False,
 ) -> Plan:
     """One BLAS call for a batch of matrices; operands that BLAS cannot read are copied first.
 
     With a ``summand`` (bytes between its cells along each dimension of the result) the plan takes it third and adds
-    ``beta`` times it.
+    ``beta`` times it. ``in_place``: the plan takes the result first, and adds to ``beta`` times what it holds.
     """
     split = _best_split(batch, [a, b])
     (a, left, copy_a), (b, right, copy_b) = _readable(a, batch, split), _readable(b, batch, split)
@@ -182,7 +183,7 @@ def _gemm(
         alpha=alpha, beta=beta, summand=summand if summand is None else _summand_steps(summand, batch, split),
         panels=panels,
     )  # fmt: skip
-    flags = native.RELEASE_GIL if m * n * k * prod(batch) > 1 << 18 else 0
+    flags = (native.RELEASE_GIL if m * n * k * prod(batch) > 1 << 18 else 0) | (native.IN_PLACE if in_place else 0)
     kinds = [0, 0] if summand is None else [0, 0, 0]
     spec = native.pack_spec(
         product.kernel, product.params.buffer_info()[0], product.n, product.grain, flags, [result.nbytes], kinds
@@ -192,7 +193,14 @@ def _gemm(
         return launch
     same: Plan = lambda x: x  # noqa: E731
     first, second = copy_a or same, copy_b or same
+    if in_place:
+        return lambda out, x, y: launch(out, first(x), second(y))
     return lambda x, y, *added: launch(first(x), second(y), *added)
+
+
+def accumulating_plan(a: Layout, b: Layout, result: Layout, beta: float) -> Plan:
+    """``out = beta out + A B`` of floats or complex numbers, in place; takes the result first. Not recorded."""
+    return _gemm(a, b, tuple(result.shape[:-2]), result, 1.0, None, beta, in_place=True)
 
 
 def summed_plan(s: Layout, a: Layout, b: Layout, result: Layout, beta: complex, alpha: complex) -> Plan:

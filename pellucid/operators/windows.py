@@ -162,9 +162,8 @@ def _unfold_plan(x: Layout, window: Window, wanted: Sizes | None) -> Plan:
     return kernel_plan(formula, (x,), sizes, [result], record=record, given=window.numbers())
 
 
-def _fold_plan(x: Layout, size: Sizes, window: Window) -> Plan:
+def _fold_formula(x: Layout, window: Window) -> Formula:
     rank = window.rank
-    n, c = x.shape[:2]
     coords, inner = [], tuple(axis(2 + rank + k) for k in range(rank))
     for k in range(rank):
         at = axis(2 + k) + (given(f"padding{k}") - inner[k] * given(f"dilation{k}"))
@@ -174,15 +173,24 @@ def _fold_plan(x: Layout, size: Sizes, window: Window) -> Plan:
         coords.append(at)
     value = load(0, x.dtype, (axis(0), axis(1), *inner, *coords), fill=0).cast(working(x.dtype))
     stage = Fold(folding("sum", value.dtype), (value,), 0)
-    formula = Formula("fold", 2 + rank, (Output(stage.states[0].cast(x.dtype)),), rank, (stage,))
-    result = dense((n, c, *size), x.dtype)
-    record = recorder(_FoldRule(window, tuple(x.shape[2 + rank :])), [result], [x])
-    sizes = (n, c, *size, *window.kernel)
-    return kernel_plan(formula, (x,), sizes, [result], record=record, given=window.numbers())
+    return Formula("fold", 2 + rank, (Output(stage.states[0].cast(x.dtype)),), rank, (stage,))
+
+
+def _fold_plan(x: Layout, size: Sizes, window: Window) -> Plan:
+    result = dense((*x.shape[:2], *size), x.dtype)
+    record = recorder(_FoldRule(window, tuple(x.shape[2 + window.rank :])), [result], [x])
+    sizes = (*x.shape[:2], *size, *window.kernel)
+    return kernel_plan(_fold_formula(x, window), (x,), sizes, [result], record=record, given=window.numbers())
+
+
+def _fold_into_plan(x: Layout, size: Sizes, window: Window) -> Plan:
+    result, sizes = dense((*x.shape[:2], *size), x.dtype), (*x.shape[:2], *size, *window.kernel)
+    return kernel_plan(_fold_formula(x, window), (x,), sizes, [result], in_place=True, given=window.numbers())
 
 
 _unfold_plans = PlanTable(_unfold_plan)
 _fold_plans = PlanTable(_fold_plan)
+fold_into = PlanTable(_fold_into_plan)  # the same, not recorded, into memory that is there already
 
 
 def unfold_windows(x: Tensor, window: Window, count: Sizes | None = None) -> Tensor:

@@ -8,6 +8,8 @@ import pytest
 import pellucid as torch_
 import pellucid.nn.functional as functional
 from pellucid.autograd.gradcheck import gradcheck
+from pellucid.operators import correlation
+from pellucid.plan import forget_plans
 
 torch: Any = torch_
 F: Any = functional
@@ -99,3 +101,24 @@ def test_errors_teach() -> None:
         F.conv2d(x, torch.ones(4, 3, 6, 3))
     with pytest.raises(RuntimeError, match="at most half"):
         F.max_pool2d(x, 3, padding=2)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("most", [1, 20_000, 1 << 22])
+def test_convolutions_by_columns_and_by_formula(groups: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers go by the formula, floats by products of a few samples at a time: the same numbers."""
+    monkeypatch.setattr(correlation, "COLUMNS", most)
+    forget_plans()
+    x = torch.randint(-4, 5, (5, 12, 9, 8)).transpose(2, 3)
+    w = torch.randint(-4, 5, (18, 12 // groups, 3, 2))
+    options = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": groups}
+    exact = F.conv2d(x, w, **options)
+    a, b, bias = x.double().requires_grad_(), w.double().requires_grad_(), torch.arange(18.0, dtype=torch.float64)
+    y = F.conv2d(a, b, bias, **options)
+    assert torch.equal(y, exact.double() + bias.view(1, -1, 1, 1))
+    g = torch.randint(-4, 5, tuple(y.shape))
+    y.backward(g.double())
+    back = F.conv_transpose2d(g, w, output_padding=(1, 0), **options)
+    assert torch.equal(a.grad, back.double())
+    window = correlation.Window((3, 2), (2, 1), (1, 2), (1, 2))
+    assert torch.equal(b.grad, correlation.weigh(x, g, correlation.Geometry(window, groups)).double())
