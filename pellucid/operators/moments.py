@@ -207,9 +207,10 @@ def histogramdd(
     limits = _limits(range, n)
     edges = [_edges("histogramdd", points[:, d], own, limits[d]) for d, own in enumerate(each)]
     shares = None if weight is None else array_of(weight).reshape(-1)
-    counts, _ = np.histogramdd(points, edges, weights=shares)
+    counts = np.histogramdd(points, edges, weights=shares)[0] if n else np.zeros(())
     if density:
-        counts = counts / counts.sum()
+        with np.errstate(invalid="ignore"):  # no point at all
+            counts = np.asarray(counts / counts.sum())
         for d, own in enumerate(edges):
             counts = counts / np.diff(own).reshape([-1 if k == d else 1 for k in range_of(n)])
     return histogramdd_result((from_cells(counts, x.dtype), tuple([from_cells(own, x.dtype) for own in edges])))

@@ -231,6 +231,8 @@ t.histogramdd(t.arange(6.).view(3, 2), 2)
 t.histogramdd(t.arange(6.).view(3, 2), [t.tensor([0., 1, 6]), t.tensor([0., 3])])
 t.histogramdd(t.arange(6.).view(3, 2), [2, 2], range=[0., 2., 0., 6.], weight=t.ones(3), density=True)
 t.histogramdd(t.arange(6.).view(3, 2), [2])
+t.histogramdd(t.zeros(5, 0), [])
+t.histogramdd(t.empty(0, 2), [2, 2], density=True)
 t.histogramdd(t.arange(6.), 2)
 """
 
