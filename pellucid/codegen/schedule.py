@@ -291,6 +291,8 @@ class _Order:
         outer = max((a for a in self.outer_order if not (self.split and a == 0)), key=score, default=None)
         if row is not None and not self._scan():
             self.along_row = outer is None or score(row) >= score(outer)
+            if outer is not None and self.sizes[row] < FEW_LANES < self.sizes[outer]:
+                self.along_row = False  # a row that fills no vector
         if self.along_row and row is not None:
             self.row_order.remove(row)
             self.row_order.append(row)
@@ -470,6 +472,7 @@ OWNERS = -2
 MOST_OWNERS = 16
 GRAIN = 1 << 15  # cells that make a part worth handing to a thread
 FEW_PARTS = 4  # more parts than this are wanted of a scatter's loop only if they are long
+FEW_LANES = 9  # cells of a row that are too few for a vector
 SHORT_ROW = 64  # cells
 LARGE_COLUMNS = 1 << 18  # bytes: more than a part of the second-level cache
 LEAST_LANES = 16  # two lines of memory: shorter parts of a row are not worth reading it twice
