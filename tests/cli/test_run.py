@@ -74,6 +74,23 @@ for value in (x, x.data, x.shape, x.dtype, x.device):
     assert done.stdout.splitlines() == [" ".join(names), "True 2"], done.stderr
 
 
+def test_submodules_are_reached_as_in_pytorch(tmp_path: Path) -> None:
+    program = """
+import torch
+from torch.utils.data.dataloader import DataLoader, default_collate
+from torch.utils.hooks import RemovableHandle
+import torch.nn.utils.rnn as rnn_utils
+torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(1, 1))
+torch.nn.utils.parametrize.is_parametrized(torch.nn.Linear(1, 1))
+torch.nn.utils.stateless.functional_call
+torch.utils.checkpoint.checkpoint
+assert DataLoader is torch.utils.data.DataLoader
+assert rnn_utils is torch.nn.utils.rnn
+"""
+    done = run(tmp_path, program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_programs_arguments_are_its_own(tmp_path: Path) -> None:
     done = run(tmp_path, "import sys; print(sys.argv)", "--epochs", "3", "-m", "-h")
     assert done.stdout.strip() == "['program.py', '--epochs', '3', '-m', '-h']"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from pellucid.autograd.modes import no_grad
@@ -89,4 +91,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
 
 
 def __getattr__(name: str) -> object:
+    """Submodules that need the layers are loaded when they are first named."""
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"torch.nn.utils.{name} is missing from Pellucid", name=name)

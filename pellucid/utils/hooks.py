@@ -1,0 +1,5 @@
+"""What registering a hook gives back, under PyTorch's name."""
+
+from __future__ import annotations
+
+from pellucid.autograd.hooks import RemovableHandle as RemovableHandle
