@@ -51,13 +51,23 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """``out[i.., j..] = d func(inputs)[i..] / d inputs[j..]``, for every result and every input."""
+    """``out[i.., j..] = d func(inputs)[i..] / d inputs[j..]``, for every result and every input.
+
+    Raises:
+        RuntimeError: ``strict`` and no dependence, or ``strict`` together with ``vectorize``.
+    """
+    _check_options("jacobian", strict, vectorize)
     with enable_grad():
         single, given = _fresh(inputs, create_graph)
         many, outputs = _outputs(func, given, "jacobian")
         rows = tuple(_rows(o, given, create_graph, strict) for o in outputs)
     rows = tuple(_restore(row, single, create_graph) for row in rows)
     return rows if many else rows[0]
+
+
+def _check_options(caller: str, strict: bool, vectorize: bool) -> None:
+    if strict and vectorize:
+        raise RuntimeError(f"{caller}(): `strict=True` and `vectorized=True` are not supported together.")
 
 
 def _rows(output: Any, inputs: Sequence[Any], create_graph: bool, strict: bool) -> tuple[Any, ...]:
@@ -85,6 +95,7 @@ def hessian(
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
     """``out[i.., j..] = d^2 func(inputs) / d inputs[i..] d inputs[j..]`` of a function with one cell as result."""
+    _check_options("hessian", strict, vectorize)
     single, given = _fresh(inputs, create_graph)
 
     def gradient(*values: Any) -> tuple[Any, ...]:
@@ -190,6 +201,10 @@ def _grad(
     found = engine.grad(roots, inputs, gradients, keep, create_graph, allow_unused=True)
     if strict and any(g is None for g in found):
         raise RuntimeError(f"{caller}(): the output of the function is independent of an input (strict=True)")
+    if strict and create_graph and not all(g.requires_grad for g in found):
+        raise RuntimeError(
+            f"{caller}(): the jacobian of the function is independent of an input (strict=True, create_graph=True)"
+        )
     return tuple(
         zeros(dense(x.layout.shape, x.layout.dtype)) if g is None else g for g, x in zip(found, inputs, strict=True)
     )

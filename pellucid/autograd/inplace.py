@@ -33,6 +33,8 @@ def in_place(x: Any, write: Callable[[], Any], record: Record | None, *operands:
         return x
     dtype = x.layout.dtype
     if not native.recorded(x, *operands) or not (dtype.is_floating_point or dtype.is_complex):
+        if x.base is not None and x.base.tracked:  # the base came to need a gradient after the view was taken
+            require_writable(x)
         write()
         note_write(x.storage)
         return x

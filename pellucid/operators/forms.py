@@ -13,7 +13,7 @@ from typing import Any
 
 from pellucid.formula.expr import Expr
 from pellucid.operators.define import both, method, public
-from pellucid.operators.pointwise import NUMBERS, Kind, Pointwise, number_or_tensor, require_tensor
+from pellucid.operators.pointwise import NUMBERS, REAL, Kind, Pointwise, number_or_tensor, require_tensor
 from pellucid.tensor import Tensor
 
 
@@ -52,6 +52,8 @@ def unary(
         return op.deliver(out, require_tensor(input, name))
 
     def in_place_form(input: Tensor) -> Tensor:
+        if kind is REAL and input.dtype.is_complex:
+            raise RuntimeError(f"In-place {name} is not supported for complex tensors: the result is real.")
         return op.write(input, input)
 
     return _publish(op, function_out if out else function, in_place_form if twin else None, doc, publish)
@@ -109,14 +111,15 @@ def in_place_binary(op: Pointwise, numbers: str = "second", foreign: Any = None)
     writes, name = op.writes, op.name
 
     def in_place_form(input: Tensor, other: Any) -> Any:
-        kind = type(other)
-        if kind is Tensor:
+        kind, base = type(other), input.base
+        if base is not None and base.tracked:  # a view of what gradients flow to
+            pass
+        elif kind is Tensor:
             if not (input.tracked or other.tracked) and (other is input or other.storage is not input.storage):
                 return writes[input.layout, input.layout, other.layout](input, input, other)
-        elif kind in NUMBERS and numbers != "none":
-            if not input.tracked:
-                return writes[input.layout, input.layout, kind](input, input, other)
-        elif numbers == "none":
+        elif kind in NUMBERS and numbers != "none" and not input.tracked:
+            return writes[input.layout, input.layout, kind](input, input, other)
+        if numbers == "none":
             require_tensor(other, f"{name}_", "other")
         try:
             value = number_or_tensor(other, f"{name}_", "other", input)

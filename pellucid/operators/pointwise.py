@@ -220,8 +220,6 @@ class Pointwise:
             )
         formula = self.formula(operands, len(shape))
         value = formula.outputs[0].value
-        if target.dtype.is_complex and self.kind is REAL:
-            raise RuntimeError(f"In-place {self.name} is not supported for complex tensors: the result is real.")
         self._require_target(target.dtype, value.dtype, operands)
         return Formula(self.name, len(shape), (Output(value.cast(target.dtype)),)), shape
 
@@ -263,7 +261,7 @@ class Pointwise:
     def write(self, x: Tensor, *operands: Any) -> Tensor:
         """Write the result into ``x`` (which may be one of the operands), as the in-place forms do."""
         key: list[Any] = [x.layout]
-        tracked, shared = x.tracked, False
+        tracked, shared = x.tracked or (x.base is not None and x.base.tracked), False
         for y in operands:
             if isinstance(y, Tensor):
                 key.append(y.layout)
@@ -305,6 +303,11 @@ class Pointwise:
             return self.write(out, *operands)
         result = self(*operands)
         self._require_target(out.layout.dtype, result.layout.dtype, keys)
+        if any(x is out for x in operands):
+            raise RuntimeError(
+                f"{self.name}(): output with shape {list(out.layout.shape)} doesn't match the broadcast shape "
+                f"{list(result.layout.shape)}: an operand that is out as well cannot be resized"
+            )
         return deliver(result, out, self.name, follow=True)
 
 

@@ -175,3 +175,33 @@ def test_a_gradient_that_nobody_else_holds_becomes_grad_without_a_copy(monkeypat
     ((a * a).exp() * 2).sum().backward()
     (w * w).view(-1).sum().backward()
     assert copies == []
+
+
+def test_a_view_from_before_its_base_needed_a_gradient_cannot_be_written() -> None:
+    a = pellucid.zeros(2, 3)
+    view = a[:]
+    a.requires_grad_()
+    for t in (a, view):
+        with pytest.raises(RuntimeError, match="in-place"):
+            t.add_(5)
+    assert a.tolist() == [[0.0] * 3] * 2
+
+
+def test_strict_derivatives_tell_of_independence() -> None:
+    functional, x = pellucid.autograd.functional, ramp(3)
+    with pytest.raises(RuntimeError, match="jacobian of the function is independent"):
+        functional.jacobian(lambda x: x * 1, x, create_graph=True, strict=True)
+    with pytest.raises(RuntimeError, match="together"):
+        functional.jacobian(lambda x: x * x, x, strict=True, vectorize=True)
+    with pytest.raises(TypeError, match="must be Tensors"):
+        functional.hessian(lambda x: (x.sum(), "more"), x)
+
+
+def test_a_view_from_before_its_base_was_written_with_gradients_changes_them() -> None:
+    w = pellucid.full((2, 3), 3.0).requires_grad_()
+    x = pellucid.ones(2, 3)
+    view = x[0]
+    x.mul_(w)
+    view.mul_(2)
+    x.sum().backward()
+    assert w.grad.tolist() == [[2.0] * 3, [1.0] * 3]
