@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.formula.expr import Expr, const, select
-from pellucid.operators.define import both, deliver, method, public
+from pellucid.operators.define import both, deliver, method, public, require_castable
 from pellucid.operators.forms import binary, dunder, in_place_binary, infix, reflected, unary
 from pellucid.operators.pointwise import SAME, common_dtype, require_tensor
 from pellucid.tensor import Tensor, array_of, empty_like_layout
@@ -98,7 +98,9 @@ def _whole_numbers(name: str, compute: Any, doc: str) -> None:
         return deliver(result, out, name)
 
     def in_place_form(input: Tensor, other: Tensor) -> Tensor:
-        return input.copy_(function(input, other))
+        result = function(input, other)
+        require_castable(name, result.dtype, input.dtype)
+        return input.copy_(result)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

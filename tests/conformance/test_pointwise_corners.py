@@ -96,6 +96,16 @@ t.ones(2, dtype=t.int8) < 300
 t.complex(t.ones(2).bfloat16(), t.ones(2).bfloat16())
 t.polar(t.ones(2).bfloat16(), t.ones(2).bfloat16())
 """
+OUTPUTS = """
+t.abs(t.tensor([3+4j]), out=t.empty(1, dtype=t.complex64))
+t.abs(t.tensor([3+4j]), out=t.empty(1))
+t.tensor([3+4j]).abs_()
+t.tensor([True]).gcd_(t.tensor([2]))
+t.tensor([4]).gcd_(t.tensor([6]))
+(lambda x: t.add(x, t.ones(2, 3), out=x))(t.ones(3))
+(lambda x: t.add(x, t.ones(3), out=x))(t.ones(2, 3))
+(lambda x: t.maximum(x, t.ones(2), out=x))(t.tensor(1.))
+"""
 COMPLEX = """
 t.tensor([1+1j, 2-3j, 0, 1]) / 0
 t.tensor([1+1j, 2-3j, 0, 1]) / t.tensor([0j, 0, 0, 0])
@@ -113,7 +123,7 @@ t.acosh(t.tensor([complex(-2, 0.0), complex(-2, -0.0), complex(0.5, -0.0)]))
 
 
 @pytest.mark.filterwarnings("ignore:An output with one or more elements was resized")
-@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + CALLBACKS + SIZES + DTYPES + RANGES + COMPLEX))
+@pytest.mark.parametrize("source", expressions(STRIDES + ARGUMENTS + CALLBACKS + SIZES + DTYPES + RANGES + OUTPUTS + COMPLEX))
 def test_corner(source: str) -> None:
     check(source)
 
