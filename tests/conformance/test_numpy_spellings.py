@@ -9,11 +9,13 @@ import pytest
 from tests.conformance.test_seeds import both, grid
 
 
-@pytest.mark.parametrize(
-    "name",
-    "sum mean prod std var any all amax amin max min argmax argmin norm cumsum cumprod cummax cummin softmax log_softmax "
-    "sort argsort squeeze unsqueeze logsumexp median unbind diff".split(),
-)
+METHODS = """
+sum mean prod std var any all amax amin max min argmax argmin norm cumsum cumprod cummax cummin softmax log_softmax sort
+argsort squeeze unsqueeze logsumexp median unbind diff
+"""
+
+
+@pytest.mark.parametrize("name", METHODS.split())
 def test_methods(name: str) -> None:
     def program(T: Any) -> Any:
         x = grid(T, 3, 4)

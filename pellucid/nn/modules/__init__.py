@@ -16,6 +16,7 @@ from pellucid.nn.modules.activation import Mish as Mish
 from pellucid.nn.modules.activation import PReLU as PReLU
 from pellucid.nn.modules.activation import ReLU as ReLU
 from pellucid.nn.modules.activation import ReLU6 as ReLU6
+from pellucid.nn.modules.activation import RReLU as RReLU
 from pellucid.nn.modules.activation import Sigmoid as Sigmoid
 from pellucid.nn.modules.activation import SiLU as SiLU
 from pellucid.nn.modules.activation import Softmax as Softmax
@@ -92,6 +93,7 @@ from pellucid.nn.modules.loss import TripletMarginWithDistanceLoss as TripletMar
 from pellucid.nn.modules.module import Module as Module
 from pellucid.nn.modules.normalization import GroupNorm as GroupNorm
 from pellucid.nn.modules.normalization import LayerNorm as LayerNorm
+from pellucid.nn.modules.normalization import LocalResponseNorm as LocalResponseNorm
 from pellucid.nn.modules.normalization import RMSNorm as RMSNorm
 from pellucid.nn.modules.padding import CircularPad1d as CircularPad1d
 from pellucid.nn.modules.padding import CircularPad2d as CircularPad2d

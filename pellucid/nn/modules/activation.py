@@ -104,6 +104,22 @@ class LeakyReLU(_Activation):
         self.negative_slope, self.inplace = negative_slope, inplace
 
 
+class RReLU(_Activation):
+    """`LeakyReLU` whose slope, in training, is drawn for every cell from [lower, upper); otherwise it is their mean."""
+
+    function, names = "rrelu", ("lower", "upper")
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
 class Hardtanh(_Activation):
     """``x`` kept between ``min_val`` and ``max_val``."""
 
