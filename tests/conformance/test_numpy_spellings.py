@@ -8,7 +8,6 @@ import pytest
 
 from tests.conformance.test_seeds import both, grid
 
-
 METHODS = """
 sum mean prod std var any all amax amin max min argmax argmin norm cumsum cumprod cummax cummin softmax log_softmax sort
 argsort squeeze unsqueeze logsumexp median unbind diff
