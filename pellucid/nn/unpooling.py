@@ -42,7 +42,8 @@ def _unpooled(
             f"{int(indices.max())}, the output has {cells} cells of size {size}"
         )
     zeros = input.detach().new_zeros((*outer, cells))
-    flat = zeros.scatter(-1, indices.reshape(*outer, -1), input.reshape(*outer, -1))
+    pooled = (*outer, prod(input.shape[-rank:]))
+    flat = zeros.scatter(-1, indices.reshape(pooled), input.reshape(pooled))
     return flat.reshape(*outer, *size).contiguous(memory_format=format_of(input.layout))
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from pellucid.autograd.graph import Node, recorder
 from pellucid.dtypes import float32
+from pellucid.formula.expr import axis, load
+from pellucid.formula.formula import Fold, Formula, Output, folding
+from pellucid.layout import Layout, dense
 from pellucid.memory_format import format_of
 from pellucid.operators.define import deliver, public
 from pellucid.operators.pooling import grid_of, no_stride, parts, require_cells
 from pellucid.operators.products import HALVES
-from pellucid.operators.windows import Sizes, Window, require_room, sizes_of, unfold_windows, window_of
+from pellucid.operators.windows import Sizes, Window, fold_windows, require_room, sizes_of, window_of, working
+from pellucid.plan import Plan, PlanTable, kernel_plan
 
 
 def _arranged_as(result: Any, input: Any) -> Any:
@@ -49,27 +55,44 @@ def _avg_pool(
     size = tuple(input.shape[2:])
     count = window.count(size, bool(ceil_mode))
     require_room(name, input.layout, count, window)
-    sums = _window_sums(input, window, count)
+    sums = _sums[input.layout, window, count](input)
     counts = divisor or _divisors(input, window, size, count, with_padding)
     means = sums / counts if input.dtype.is_floating_point else sums.div(counts, rounding_mode="trunc")
     return _arranged_as(means, input)
 
 
-def _window_sums(input: Any, window: Window, count: Sizes) -> Any:
-    """Sums over the windows; those that hang over the end (``ceil_mode``) see zeros there."""
-    missing = [
-        max(0, (m - 1) * s + k - p - n)
-        for m, s, k, p, n in zip(count, window.stride, window.kernel, window.padding, input.shape[2:], strict=True)
-    ]
-    if any(extra > p for extra, p in zip(missing, window.padding, strict=True)):
-        from pellucid.operators.padding import pad
+class _SumRule:
+    """Every cell of a window gets the gradient of its sum."""
 
-        ends = zip(window.padding, missing, strict=True)
-        input = pad(input, [n for before, after in reversed(list(ends)) for n in (before, after)])
-        window = Window(window.kernel, window.stride, (0,) * window.rank, window.dilation)
-    windows: Any = unfold_windows(input, window)
-    sums = windows.sum(tuple(range(2, 2 + window.rank)))
-    return sums[(..., *(slice(m) for m in count))]
+    def __init__(self, window: Window, size: Sizes) -> None:
+        self.name = f"AvgPool{window.rank}DBackward0"
+        self.window, self.size = window, size
+
+    def keep(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
+        return ()
+
+    def backward(self, node: Node, grads: list[Any]) -> Sequence[Any]:
+        n, c, *count = grads[0].shape
+        kernel = self.window.kernel
+        spread = grads[0].reshape(n, c, *(1,) * len(kernel), *count).expand(n, c, *kernel, *count)
+        return (fold_windows(spread, self.size, self.window),)
+
+
+def _sum_plan(x: Layout, window: Window, count: Sizes) -> Plan:
+    """``out[n,c,y,x] = sum over i, j of input[n, c, at(y, i), at(x, j)]``, 0 outside the input."""
+    n, c, *size = x.shape
+    rank, inner = window.rank, working(x.dtype)
+    places = [window.at(k, axis(2 + k), axis(2 + rank + k)) for k in range(rank)]
+    value = load(0, x.dtype, (axis(0), axis(1), *places), fill=0).cast(inner)
+    stage = Fold(folding("sum", inner), (value,), 0)
+    formula = Formula("avg_pool", 2 + rank, (Output(stage.states[0].cast(x.dtype)),), rank, (stage,))
+    result = dense((n, c, *count), x.dtype)
+    record = recorder(_SumRule(window, tuple(size)), [result], [x]) if x.dtype.is_floating_point else None
+    sizes = (n, c, *count, *window.kernel)
+    return kernel_plan(formula, (x,), sizes, [result], record=record, given=window.numbers())
+
+
+_sums = PlanTable(_sum_plan)
 
 
 def _divisors(input: Any, window: Window, size: Sizes, count: Sizes, with_padding: bool) -> Any:

@@ -72,7 +72,8 @@ class _MaxPoolRule:
         index, x = saved[1], saved[2]
         n, c, *size = x.shape
         zeros = x.detach().new_zeros((n, c, prod(size)))
-        spread = zeros.scatter_add(2, index.reshape(n, c, -1), g.reshape(n, c, -1))
+        pooled = (n, c, prod(g.shape[2:]))
+        spread = zeros.scatter_add(2, index.reshape(pooled), g.reshape(pooled))
         return (spread.reshape(n, c, *size),)
 
 
@@ -254,6 +255,7 @@ def grid_of(operator: str, input: Any, output_size: Any, rank: int) -> Sizes:
 
     Raises:
         ValueError: no more dimensions than output sizes. RuntimeError: another rank, another count of sizes, or no cells.
+        NotImplementedError: integers.
     """
     wanted = (output_size,) * rank if isinstance(output_size, int) else tuple(output_size)
     if not isinstance(output_size, int) and input.dim() <= len(wanted):
@@ -266,6 +268,8 @@ def grid_of(operator: str, input: Any, output_size: Any, rank: int) -> Sizes:
             f"{operator}: output_size must be {rank} numbers (None: as the input) greater than or equal to 0, and the "
             f"input {rank + 1}-D or {rank + 2}-D; received {list(wanted)} for {list(input.shape)}"
         )
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(f"\"{operator}\" not implemented for '{input.dtype.scalar_name}'; use .float()")
     size = tuple(input.shape[-rank:])
     require_cells(operator, input, rank)
     return tuple(n if w is None else w for n, w in zip(size, wanted, strict=True))
