@@ -32,10 +32,9 @@ def _padding(operator: str, padding: Any, window: Window) -> tuple[Any, tuple[in
     return tuple(t // 2 for t in total), tuple(t % 2 for t in total)
 
 
-def _check(operator: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, dims: int) -> None:
-    for name, t in (("input", input), ("weight", weight)):
-        if not isinstance(t, Tensor):
-            require_tensor(operator, t, name)
+def _check(operator: str, input: Any, weight: Any, bias: Any, groups: int, dims: int) -> None:
+    require_tensor(operator, input)
+    require_tensor(operator, weight, "weight", 2)
     x, w = input.layout, weight.layout
     if w.ndim != dims + 2 or x.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(
