@@ -14,7 +14,6 @@ from pellucid.operators.correlation import Geometry, correlate, spread
 from pellucid.operators.define import public
 from pellucid.operators.products import HALVES
 from pellucid.operators.windows import Window, require_room, sizes_of, window_of
-from pellucid.tensor import Tensor
 
 
 def _padding(operator: str, padding: Any, window: Window) -> tuple[Any, tuple[int, ...]]:
