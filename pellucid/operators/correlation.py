@@ -31,8 +31,6 @@ from pellucid.tensor import Tensor, empty_like_layout
 COLUMNS = 1 << 22  # bytes of columns at a time: they stay in the last-level cache
 THIN = 16  # input times output channels of a group up to which matrix products are too small
 
-new_tensor = native.new_tensor
-
 
 class Geometry:
     """How windows lie: with the number of groups, what all three products share."""
@@ -214,10 +212,10 @@ def _multiplication(
     add = None if bias is None else _addition(bias, flat)
 
     def multiply(out: Tensor, to: int, x_: Tensor, at: int, weight: Tensor, *bias_: Tensor) -> None:
-        cells = unfolded(new_tensor(source, x_.storage, x_.ptr + at))
-        product(new_tensor(y, out.storage, out.ptr + to), _seen(weight, a), cells)
+        cells = unfolded(native.new_tensor(source, x_.storage, x_.ptr + at))
+        product(native.new_tensor(y, out.storage, out.ptr + to), _seen(weight, a), cells)
         if add is not None:
-            own = new_tensor(flat, out.storage, out.ptr + to)
+            own = native.new_tensor(flat, out.storage, out.ptr + to)
             add(own, own, *bias_)
 
     return multiply
@@ -239,7 +237,7 @@ def _columns(source: Layout, geometry: Geometry, columns: Layout, positions: Siz
 
 
 def _seen(x: Tensor, layout: Layout) -> Tensor:
-    return new_tensor(layout, x.storage, x.ptr)
+    return native.new_tensor(layout, x.storage, x.ptr)
 
 
 def _matrices(count: int, w: Layout, geometry: Geometry, positions: Sizes) -> tuple[Layout, Layout, Layout]:
@@ -334,11 +332,11 @@ def _back_multiplication(count: int, y: Layout, w: Layout, geometry: Geometry, r
     fold = None if geometry.pointwise else fold_into[windows, tuple(result.shape[2:]), geometry.window]
 
     def multiply(out: Tensor, to: int, rows: Tensor, at: int, weight: Tensor) -> None:
-        own = new_tensor(flat, rows.storage, rows.ptr + at)
-        room = new_tensor(columns, out.storage, out.ptr + to) if fold is None else empty_like_layout(columns)
+        own = native.new_tensor(flat, rows.storage, rows.ptr + at)
+        room = native.new_tensor(columns, out.storage, out.ptr + to) if fold is None else empty_like_layout(columns)
         product(room, _seen(weight, turned), own)
         if fold is not None:
-            fold(new_tensor(part, out.storage, out.ptr + to), _seen(room, windows))
+            fold(native.new_tensor(part, out.storage, out.ptr + to), _seen(room, windows))
 
     return multiply
 
@@ -386,8 +384,8 @@ def _weigh_columns(x: Layout, y: Layout, geometry: Geometry, result: Layout) -> 
         out, rows = empty_like_layout(result), straight_y(y_)
         total = _seen(out, a)
         for n in range(x.shape[0]):
-            cells = unfolded(new_tensor(source, x_.storage, x_.ptr + n * x.strides[0] * item))
-            own = new_tensor(row, rows.storage, rows.ptr + n * flat.numel * item)
+            cells = unfolded(native.new_tensor(source, x_.storage, x_.ptr + n * x.strides[0] * item))
+            own = native.new_tensor(row, rows.storage, rows.ptr + n * flat.numel * item)
             (further if n else first)(total, own, _seen(cells, turned))
         return out
 

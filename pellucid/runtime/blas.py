@@ -314,7 +314,7 @@ def _divisions(batch: int, volume: int, smallest: int) -> list[tuple[int, int]]:
     """All ways to divide each product in rows and columns so that the threads have enough to do."""
     workers = threads.get_num_threads()
     limit = min(workers, volume // smallest)
-    if limit <= 1 or batch >= 8 * workers:
+    if limit <= 1 or batch == 0 or batch >= 8 * workers:
         return []
     # The fewest parts that keep the threads busy for nine tenths of the time, or else the best.
     busy = [batch * parts / (workers * _ceil(batch * parts, workers)) for parts in range(1, limit + 1)]
