@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from pellucid.autograd.derived import DerivedRule, differentiable_plan
 from pellucid.autograd.fresh import copied, zeros
-from pellucid.autograd.graph import Node, hooks_of, new_node, recorder
+from pellucid.autograd.graph import Node, new_node, recorder
 from pellucid.autograd.places import note_write
-from pellucid.autograd.views import attach, require_single_view, strided
+from pellucid.autograd.views import attach, carry_retained, require_single_view, strided
 from pellucid.formula.expr import load
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, dense, like
@@ -99,17 +99,7 @@ def _rehang(x: Any, node: Node) -> None:
     """``x`` is now the result of ``node``."""
     before, number = x.node, x.output_nr
     x.node, x.output_nr, x.tracked = node, 0, True
-    _carry_retained(x, before, number)
-
-
-def _carry_retained(x: Any, before: Node | None, number: int) -> None:
-    """A gradient that ``x`` retained as result ``number`` of the node ``before`` is retained at its present node."""
-    if before is None or before.hooks is None:
-        return
-    retained = before.hooks.retained
-    kept: Any = retained[number]() if number in retained else None
-    if kept is x:
-        hooks_of(x.node).retained[x.output_nr] = retained.pop(number)
+    carry_retained(x, before, number)
 
 
 def require_writable(x: Any) -> None:
@@ -180,9 +170,7 @@ def _write_through(x: Any, node: Node, own: tuple[Any, int] | None) -> None:
     others = tuple(None if e == own else e for e in node.edges)
     rule = CopySlices(base.layout, x.layout, x.ptr - base.ptr, tuple(e is not None and e == own for e in node.edges))
     _rehang(base, new_node(rule, (edge, *others), (0,), (node,), (base.layout,)))
-    before, number = x.node, x.output_nr
     attach(x)
-    _carry_retained(x, before, number)
 
 
 class CopySlices:

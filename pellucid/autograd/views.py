@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid.autograd.derived import differentiable_plan
-from pellucid.autograd.graph import Edge, Node, Pattern, node_of
+from pellucid.autograd.graph import Edge, Node, Pattern, hooks_of, node_of
 from pellucid.formula.expr import axis, given, load
 from pellucid.formula.formula import Scatter, folding
 from pellucid.layout import Layout, dense, span
@@ -184,8 +184,20 @@ def attach(view: Any) -> None:
     base = view.base
     pattern = _patterns[base.layout, view.layout, view.ptr - base.ptr]
     edge: Edge = (base.node or base, base.output_nr)
+    before, number = view.node, view.output_nr
     view.node, view.output_nr, view.tracked = node_of(pattern, (edge,)), 0, True  # type: ignore[arg-type]
     view.seen = view.storage.version
+    carry_retained(view, before, number)
+
+
+def carry_retained(x: Any, before: Node | None, number: int) -> None:
+    """A gradient that ``x`` retained as result ``number`` of the node ``before`` is retained at its present node."""
+    if before is None or before.hooks is None:
+        return
+    retained = before.hooks.retained
+    kept: Any = retained[number]() if number in retained else None
+    if kept is x:
+        hooks_of(x.node).retained[x.output_nr] = retained.pop(number)
 
 
 def _pattern(source: Layout, layout: Layout, offset: int) -> Any:

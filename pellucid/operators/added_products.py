@@ -8,14 +8,17 @@ One BLAS call does both where BLAS has the dtype. With ``beta = 0`` the input is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from pellucid.autograd.graph import Node, recorder
 from pellucid.dtypes import DType, bool_, promote_types
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, broadcast_shapes, dense
+from pellucid.operators.arguments import number_first
 from pellucid.operators.define import both, deliver, method
 from pellucid.operators.products import check_dtypes, matmul, require_tensors, summed_plan, summed_to, unfit
+from pellucid.operators.rows import deliver_same
 from pellucid.plan import Plan, PlanTable
 from pellucid.runtime import native
 from pellucid.tensor import Tensor
@@ -112,7 +115,27 @@ def _require_ranks(name: str, ranks: dict[str, tuple[Any, int]]) -> None:
             raise RuntimeError(f"{name}(): {argument} must be a {words[rank]}; got {shape_text(x.layout.shape)}")
 
 
+def _older_order(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Takes the numbers before the tensors as well: ``f(beta, input, alpha, a, b)``, ``input.f(beta, alpha, a, b)``, each
+    with or without alpha."""
+
+    @wraps(function)
+    def taking(input: Any, *args: Any, **options: Any) -> Tensor:
+        if len(args) > 2:
+            name = function.__name__
+            if not isinstance(input, Tensor):
+                input, *args = (args[0], input, *args[1:])  # type: ignore[assignment]
+            options["beta"] = number_first(name, "beta", args[0])
+            if len(args) > 3:
+                options["alpha"] = number_first(name, "alpha", args[1])
+            args = tuple(args[-2:])
+        return function(input, *args, **options)
+
+    return taking
+
+
 @both
+@_older_order
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -123,10 +146,11 @@ def addmm(
     """
     require_tensors("addmm", input=input)
     _require_ranks("addmm", {"mat1": (mat1, 2), "mat2": (mat2, 2)})
-    return deliver(_added("addmm", input, mat1, mat2, beta, alpha), out, "addmm")
+    return deliver_same(_added("addmm", input, mat1, mat2, beta, alpha), out, "addmm")
 
 
 @both
+@_older_order
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -137,10 +161,11 @@ def baddbmm(
     """
     require_tensors("baddbmm", input=input)
     _require_ranks("baddbmm", {"batch1": (batch1, 3), "batch2": (batch2, 3)})
-    return deliver(_added("baddbmm", input, batch1, batch2, beta, alpha), out, "baddbmm")
+    return deliver_same(_added("baddbmm", input, batch1, batch2, beta, alpha), out, "baddbmm")
 
 
 @both
+@_older_order
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -157,10 +182,11 @@ def addbmm(
     long = left.shape[0] * left.shape[2]
     rows: Any = batch1.transpose(0, 1).reshape(left.shape[1], long)
     columns: Any = batch2.reshape(long, right.shape[2])
-    return deliver(_added("addbmm", input, rows, columns, beta, alpha), out, "addbmm")
+    return deliver_same(_added("addbmm", input, rows, columns, beta, alpha), out, "addbmm")
 
 
 @both
+@_older_order
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``out[i] = beta * input[i] + alpha * sum_k mat[i, k] * vec[k]``; the input is broadcast.
 
@@ -172,10 +198,11 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1, out:
     if input.dim() > 1:
         raise RuntimeError(f"addmv(): input must have at most 1 dimension; got {shape_text(input.shape)}")
     column = _added("addmv", input.unsqueeze(-1), mat, vec.unsqueeze(1), beta, alpha)
-    return deliver(column.squeeze(1), out, "addmv")
+    return deliver_same(column.squeeze(1), out, "addmv")
 
 
 @both
+@_older_order
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``out[i, j] = beta * input[i, j] + alpha * vec1[i] * vec2[j]``; the dtypes are promoted.
 
@@ -214,8 +241,8 @@ def _addr_factors(dtype: DType, beta: Any, alpha: Any) -> tuple[Any, Any]:
 def _twin(function: Callable[..., Any]) -> None:
     name = function.__name__
 
-    def write(self: Any, first: Any, second: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-        result = function(self, first, second, beta=beta, alpha=alpha)
+    def write(self: Any, *operands: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+        result = function(self, *operands, beta=beta, alpha=alpha)
         if self.layout.shape != result.layout.shape:
             raise RuntimeError(
                 f"{name}_(): output with shape {shape_text(self.layout.shape)} doesn't match the broadcast shape "

@@ -9,6 +9,7 @@ from typing import Any
 from pellucid.autograd.derived import differentiable_plan
 from pellucid.autograd.fresh import ones
 from pellucid.autograd.views import strided
+from pellucid.dtypes import int64
 from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, given, load
 from pellucid.formula.formula import Formula, Output, Scatter, folding
@@ -168,8 +169,18 @@ _splits, _splits_with_sizes = PlanTable(_split_plan), PlanTable(_split_with_size
 
 
 @view_function
-def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces along ``dim``: of one size (the last may be smaller), or of the sizes in a list."""
+def split(
+    tensor: Tensor,
+    split_size_or_sections: int | Sequence[int] | None = None,
+    dim: int = 0,
+    *,
+    split_size: int | Sequence[int] | None = None,
+) -> tuple[Tensor, ...]:
+    """Pieces along ``dim``: of one size (the last may be smaller), or of the sizes in a list.
+
+    ``split_size``: what the method calls ``split_size_or_sections``.
+    """
+    split_size_or_sections = split_size if split_size_or_sections is None else split_size_or_sections
     dim = integer("split", "dim", dim)
     if isinstance(split_size_or_sections, Sequence):
         return split_with_sizes(tensor, split_size_or_sections, dim)
@@ -261,6 +272,11 @@ def tensor_split(
             raise RuntimeError(
                 "tensor_split(): expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional "
                 f"tensor, but got a tensor with {where.layout.ndim} dims"
+            )
+        if where.layout.dtype is not int64:
+            raise RuntimeError(
+                "tensor_split(): expected tensor_indices_or_sections to have dtype of long (int64), but got "
+                f"{where.layout.dtype!r}"
             )
         where = where.tolist()
     if isinstance(where, tuple | list):

@@ -17,7 +17,8 @@ from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, const, load
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout, broadcast_shapes, broadcast_strides, dense
-from pellucid.operators.define import both, deliver, method
+from pellucid.operators.define import both, method
+from pellucid.operators.rows import deliver_same
 from pellucid.plan import Plan, PlanTable, explain_status, kernel_plan
 from pellucid.runtime import blas, native
 from pellucid.tensor import Tensor, empty_like_layout
@@ -385,7 +386,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     except AttributeError:
         require_tensors("matmul", input=input, other=other)
         raise
-    return deliver(_with_vectors(input, other), out, "matmul")
+    return deliver_same(_with_vectors(input, other), out, "matmul")
 
 
 def _with_vectors(a: Any, b: Any) -> Any:
@@ -419,7 +420,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
             raise RuntimeError(
                 f"mm(): {name} must be a matrix, got {shape_text(x.layout.shape)}; see matmul for batches"
             )
-    return deliver(_mm_plans[input.layout, mat2.layout](input, mat2), out, "mm")
+    return deliver_same(_mm_plans[input.layout, mat2.layout](input, mat2), out, "mm")
 
 
 @both
@@ -439,7 +440,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
             f"{input.layout.shape[2]}] but got: {list(mat2.layout.shape[:2])} (operands {shape_text(input.layout.shape)} "
             f"and {shape_text(mat2.layout.shape)})"
         )
-    return deliver(_times_matrices(input, mat2), out, "bmm")
+    return deliver_same(_times_matrices(input, mat2), out, "bmm")
 
 
 def _matmul_operator(self: Tensor, other: Any) -> Any:

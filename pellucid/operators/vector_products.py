@@ -12,6 +12,7 @@ from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, broadcast_shapes, dense
 from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.products import check_dtypes, matmul, require_tensors, unfit
+from pellucid.operators.rows import deliver_same
 from pellucid.operators.windows import working
 from pellucid.plan import Plan, PlanTable
 from pellucid.tensor import Tensor
@@ -32,7 +33,7 @@ def mv(input: Any, vec: Any, *, out: Tensor | None = None) -> Tensor:
         )
     if input.shape[1] != vec.shape[0]:
         raise unfit("mv", input.layout, vec.layout)
-    return deliver(matmul(input, vec), out, "mv")
+    return deliver_same(matmul(input, vec), out, "mv")
 
 
 def _dot(operator: str, a: Any, b: Any) -> Any:
@@ -58,7 +59,7 @@ def dot(input: Any, tensor: Any, *, out: Tensor | None = None) -> Tensor:
         RuntimeError: not 1-D, different sizes or dtypes.
     """
     require_tensors("dot", input=input, tensor=tensor)
-    return deliver(_dot("dot", input, tensor), out, "dot")
+    return deliver_same(_dot("dot", input, tensor), out, "dot")
 
 
 @both
@@ -69,7 +70,7 @@ def vdot(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         RuntimeError: not 1-D, different sizes or dtypes.
     """
     require_tensors("vdot", input=input, other=other)
-    return deliver(_dot("vdot", input.conj(), other), out, "vdot")
+    return deliver_same(_dot("vdot", input.conj(), other), out, "vdot")
 
 
 @both

@@ -27,6 +27,30 @@ t.zeros(3).broadcast_to(2, 3).stride()
 t.zeros(2).copy_(other=t.ones(2))
 """
 
+PRODUCTS = """
+t.mm(t.ones(2, 3), t.ones(3, 4), out=t.empty(2, 4, dtype=t.float64))
+t.matmul(t.ones(2, 3), t.ones(3, 4), out=t.empty(2, 4, dtype=t.float64))
+t.mv(t.ones(2, 3), t.ones(3), out=t.empty(2, dtype=t.float64))
+t.dot(t.ones(3), t.ones(3), out=t.empty((), dtype=t.float64))
+t.bmm(t.ones(1, 2, 3), t.ones(1, 3, 4), out=t.empty(1, 2, 4, dtype=t.float64))
+t.addmm(t.ones(2, 4), t.ones(2, 3), t.ones(3, 4), out=t.empty(2, 4, dtype=t.float64))
+t.addmm(2, t.ones(2, 4), t.ones(2, 3), t.ones(3, 4))
+t.addmm(2, t.ones(2, 4), 3, t.ones(2, 3), t.ones(3, 4))
+t.ones(2, 4).addmm(2, t.ones(2, 3), t.ones(3, 4))
+t.ones(2, 4).addmm(2, 3, t.ones(2, 3), t.ones(3, 4))
+t.ones(2, 4).addmm_(2, 3, t.ones(2, 3), t.ones(3, 4))
+t.addmv(2, t.ones(2), 3, t.ones(2, 3), t.ones(3))
+t.ones(3, 3).addr(2, 3, t.ones(3), t.ones(3))
+t.baddbmm(2, t.ones(1, 2, 4), 3, t.ones(1, 2, 3), t.ones(1, 3, 4))
+t.addbmm(2, t.ones(2, 4), 3, t.ones(1, 2, 3), t.ones(1, 3, 4))
+t.ones(2, 4).addmm("2", t.ones(2, 3), t.ones(3, 4))
+t.ones(4, 6).tensor_split(t.tensor([1., 2.]))
+t.ones(4, 6).tensor_split(t.tensor([1, 2], dtype=t.int32))
+t.ones(4, 6).split(split_size=2)
+t.ones(4, 6).split(split_size=[1, 3])
+t.ones(0, 256, 256) @ t.ones(256, 256)
+"""
+
 INDEXING = """
 t.nonzero(t.ones(2, 2), as_tuple=True, out=t.empty(0, 2, dtype=t.long))
 t.nonzero(t.ones(2, 2), as_tuple=False, out=t.empty(0, 2, dtype=t.long))
@@ -237,7 +261,7 @@ t.histogramdd(t.arange(6.), 2)
 """
 
 
-ALL = VIEWS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + EXPANDED + NUMBERS + SEGMENTS + REDUCTIONS
+ALL = VIEWS + PRODUCTS + INDEXING + CREATION + OUT + STORAGES + OLDER_ORDERS + FORMATS + EXPANDED + NUMBERS + SEGMENTS + REDUCTIONS
 
 
 @pytest.mark.parametrize("source", expressions(ALL))
