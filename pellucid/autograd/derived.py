@@ -152,9 +152,11 @@ class DerivedRule:
             shapes = tuple(tuple(x.shape) if isinstance(x, Layout) else None for x in self.operands)
             shape = shapes[k]
             assert shape is not None
-            pulled = pullback(self.formula, self.sizes, k, shapes)
-            self._steps[k] = found = [self._step(p, shape) for p in pulled]
+            self._steps[k] = found = [self._step(p, shape) for p in self.pullbacks(k, shapes)]
         return found
+
+    def pullbacks(self, k: int, shapes: tuple[tuple[int, ...] | None, ...]) -> list[Pullback]:
+        return pullback(self.formula, self.sizes, k, shapes)
 
     def _step(self, pulled: Pullback, shape: tuple[int, ...]) -> Step:
         formula, used = compact(pulled.formula)
@@ -225,6 +227,20 @@ class DerivedRule:
             return result
 
         return total
+
+
+class StatedRule(DerivedRule):
+    """The rule of a pointwise formula of one tensor, ``back`` being said by hand; further derivatives come from that."""
+
+    def __init__(
+        self, formula: Formula, back: Formula, operands: tuple[Operand, ...], sizes: tuple[int, ...], name: str | None
+    ) -> None:
+        super().__init__(formula, operands, sizes, None, name)
+        self.back = back
+
+    def pullbacks(self, k: int, shapes: tuple[tuple[int, ...] | None, ...]) -> list[Pullback]:
+        assert k == 0, "the first operand alone has a gradient"
+        return [Pullback(self.back, self.sizes, self.sizes)]
 
 
 def _passes(formula: Formula | Scatter) -> bool:

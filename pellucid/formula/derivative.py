@@ -138,7 +138,7 @@ RULES: dict[str, Rule] = {
     "fma": lambda g, a, b, c: (g * b, g * a, g),
     "neg": lambda g, a: (-g,),
     "abs": lambda g, a: (g * _sign(a),) if not a.dtype.is_complex else (_complex_sign(g, a),),
-    "relu": lambda g, a: (select(unary("relu", a) > 0.0, g, 0.0),),
+    "relu": lambda g, a: (select(unary("relu", a) <= 0.0, 0.0, g),),
     "min": lambda g, a, b: _extreme(g, a, b, a < b),
     "max": lambda g, a, b: _extreme(g, a, b, a > b),
     "select": lambda g, c, a, b: (None, select(c, g, _zero(g)), select(c, _zero(g), g)),
@@ -239,10 +239,10 @@ def _from_result(value: Expr, formula: Formula) -> Expr:
     return rewrite(value, lambda e: result if e is core else None)
 
 
-def _renumbered(e: Expr) -> Expr | None:
+def renumbered(e: Expr) -> Expr | None:
     """Operands move up by two: the gradient and the result come first."""
     if e.op == "load":
-        args = tuple(rewrite(a, _renumbered) for a in e.args)
+        args = tuple(rewrite(a, renumbered) for a in e.args)
         return node("load", args, e.dtype, (e.data[0] + 2, *e.data[1:]))
     if e.op == "scalar":
         return node("scalar", (), e.dtype, e.data + 2)
@@ -259,7 +259,7 @@ def _with_coordinates(formula: Formula, sizes: Shape, shapes: tuple[Shape | None
             shape = shapes[e.data[0]]
             assert shape is not None
             return load(e.data[0] + 2, e.dtype, aligned_coordinates(shape, sizes[: formula.rank]))
-        return _renumbered(e)
+        return renumbered(e)
 
     memo: dict[Expr, Expr] = {}
 
@@ -400,7 +400,7 @@ def _scatter_pullback(
         raise NotImplementedError(f"{formula.name}: no derivative is derived unless the scatter adds")
     shape = shapes[k]
     assert shape is not None
-    target = tuple(rewrite(c, _renumbered) for c in formula.target)
+    target = tuple(rewrite(c, renumbered) for c in formula.target)
     explicit = _with_coordinates(Formula(formula.name, formula.rank, (Output(formula.value),)), sizes, shapes)
     loads = {e for e in explicit.loads if e.data[0] == k + 2}
     seed = load(0, formula.value.dtype, target)

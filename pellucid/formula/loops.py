@@ -69,7 +69,7 @@ def _functions() -> dict[str, Any]:
         "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh, "acosh": np.arccosh,
         "atanh": np.arctanh, "atan2": np.arctan2, "hypot": np.hypot, "round": np.rint,
         "rsqrt": lambda x: type(x)(1) / np.sqrt(x), "reciprocal": lambda x: type(x)(1) / x,
-        "sigmoid": lambda x: type(x)(1) / (type(x)(1) + np.exp(-x)), "relu": lambda x: np.maximum(x, type(x)(0)),
+        "sigmoid": lambda x: type(x)(1) / (type(x)(1) + np.exp(-x)), "relu": lambda x: type(x)(0) if x < 0 else x,
         "fma": lambda a, b, c: type(a)(np.longdouble(a) * np.longdouble(b) + np.longdouble(c)),
         "bits": lambda x, t: np.array(x).view(t)[()], "complex": lambda a, b, t: t(complex(a, b)),
         "inf": float("inf"), "nan": float("nan"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pellucid.dtypes import float64
 from pellucid.formula import complex as complex_numbers
 from pellucid.formula import elementary
-from pellucid.formula.expr import LEAVES, Expr, maximum, node
+from pellucid.formula.expr import LEAVES, Expr, node, select
 from pellucid.formula.inverse_error import erfinv, ndtri
 from pellucid.formula.trigamma import trigamma
 
@@ -20,7 +20,7 @@ def expand(e: Expr) -> Expr:
     if e.dtype.is_complex or any(a.dtype.is_complex for a in e.args):
         return complex_numbers.expand(e)
     if e.op == "relu":
-        return maximum(e.args[0], 0)
+        return select(e.args[0] < 0, 0, e.args[0])  # -0 stays -0
     if e.op in _IN_DOUBLE:
         return _IN_DOUBLE[e.op](e.args[0].cast(float64)).cast(e.dtype)
     if e.op in elementary.ELEMENTARY:

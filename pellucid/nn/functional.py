@@ -54,6 +54,7 @@ from pellucid.operators.combining import one_hot as one_hot
 from pellucid.operators.creation import empty_like, zeros_like
 from pellucid.operators.cross_entropy import cross_entropy as cross_entropy
 from pellucid.operators.define import PUBLIC as _PUBLIC
+from pellucid.operators.define import wrap_dim as _wrap_dim
 from pellucid.operators.embedding import embedding as embedding
 from pellucid.operators.linear import linear as linear
 from pellucid.operators.losses import binary_cross_entropy as binary_cross_entropy
@@ -136,11 +137,18 @@ def glu(input: Any, dim: int = -1) -> Any:
 
     Raises:
         RuntimeError: a size that is odd, or a tensor without dimensions.
+        NotImplementedError: the dtype is not a floating-point one.
     """
     if input.dim() == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
+    dim = _wrap_dim("glu", dim, input.dim())
     if input.shape[dim] % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(
+            f"\"glu_cpu\" not implemented for '{input.dtype.scalar_name}': glu() takes floating-point tensors; "
+            f"got {input.dtype!r}. Convert it first, for example by .float()."
+        )
     a, b = input.chunk(2, dim)
     return a * b.sigmoid()
 

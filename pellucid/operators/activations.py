@@ -1,6 +1,7 @@
 """Activation functions, with the signatures of `nn.functional`, where they are published.
 
-Branches that would overflow are computed from a harmless value instead: 0 times an infinite derivative is NaN.
+Branches that would overflow are computed from a harmless value instead: 0 times an infinite derivative is NaN. Gradients
+are said by hand where PyTorch's decide otherwise than the derived ones at a kink, at NaN or at infinity.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from typing import Any
 
 from pellucid.dtypes import DType, bool_, float64
 from pellucid.formula import expr as E
+from pellucid.formula.derivative import conjugate
 from pellucid.formula.expr import Expr, const, minimum, select
 from pellucid.layout import dense
 from pellucid.operators.arithmetic import sub
+from pellucid.operators.copying import require_fits
 from pellucid.operators.define import both, method, public
 from pellucid.operators.functions import tanh
 from pellucid.operators.pointwise import FLOAT, SAME, Pointwise, require_tensor
@@ -21,6 +24,7 @@ from pellucid.plan import Operand
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+SELU_BELOW = SELU_ALPHA * SELU_SCALE
 
 
 def _activation(name: str, expression: Callable[..., Expr], kernel: str, takes: str = "f", **options: Any) -> Pointwise:
@@ -65,8 +69,9 @@ def relu_(input: Tensor) -> Tensor:
 public(relu_)
 
 _leaky_relu = _activation(
-    "leaky_relu", lambda x, slope: select(x > 0.0, x, x * slope), "leaky_relu_cpu"
-)
+    "leaky_relu", lambda x, slope: select(x > 0.0, x, x * slope), "leaky_relu_cpu",
+    gradient=lambda g, x, slope: select(x > 0.0, g, g * slope),
+)  # fmt: skip
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -136,12 +141,22 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return _prelu(x, w)
 
 
-def _within(x: Expr, low: Expr, high: Expr) -> Expr:
+def _within(x: Expr, low: Expr | float, high: Expr | float) -> Expr:
+    return select(x < low, low, select(x > high, high, x))
+
+
+def _inside(g: Expr, x: Expr, low: Expr | float, high: Expr | float) -> Expr:
     """Outside of the open interval nothing flows back."""
-    return select(x <= low, low, select(x >= high, high, x))
+    return select((x <= low) | (x >= high), 0.0, g)
 
 
-_hardtanh = _activation("hardtanh", _within, "hardtanh_cpu", "uif", node_name="HardtanhBackward0")
+_hardtanh = _activation(
+    "hardtanh", _within, "hardtanh_cpu", "uif", node_name="HardtanhBackward0", gradient=_inside, fitting=(1, 2)
+)
+_relu6 = _activation(
+    "relu6", lambda x: _within(x, 0.0, 6.0), "hardtanh_cpu", "uif", node_name="HardtanhBackward0",
+    gradient=lambda g, x: _inside(g, x, 0.0, 6.0),
+)  # fmt: skip
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
@@ -163,7 +178,9 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(input, 0), 6)``."""
-    return hardtanh(input, 0, 6, inplace)
+    if require_tensor(input, "relu6").dtype is bool_:
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    return _apply(_relu6, input, inplace)
 
 
 _threshold = _activation(
@@ -172,23 +189,36 @@ _threshold = _activation(
 )  # fmt: skip
 
 
+def _above(input: Tensor, limit: float, value: float, inplace: bool) -> Tensor:
+    dtype = require_tensor(input, "threshold").dtype
+    if dtype.kind in "ui":
+        require_fits(limit, dtype, "threshold")
+        require_fits(value, dtype, "threshold")
+    return _apply(_threshold, input, inplace, limit, value)
+
+
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``input`` where it is above ``threshold``, else ``value``."""
-    return _apply(_threshold, input, inplace, threshold, value)
+    """``input`` where it is above ``threshold``, else ``value``.
+
+    Raises:
+        RuntimeError: one of the numbers is out of the range of an integer dtype.
+    """
+    return _above(input, threshold, value, inplace)
 
 
 @public
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """In-place form of `threshold`."""
-    return _apply(_threshold, input, True, threshold, value)
+    return _above(input, threshold, value, True)
 
 
 public(threshold)
 
 _hardsigmoid = _activation(
     "hardsigmoid",
-    lambda x: select(x <= -3.0, const(0.0, x.dtype), select(x >= 3.0, 1.0, x / 6.0 + 0.5)),
+    lambda x: _within(x + 3.0, 0.0, 6.0) / 6.0,
     "hardsigmoid_cpu",
+    gradient=lambda g, x: select((x > -3.0) & (x < 3.0), g / 6.0, 0.0),
 )
 
 
@@ -199,8 +229,9 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 _hardswish = _activation(
     "hardswish",
-    lambda x: select(x <= -3.0, const(0.0, x.dtype), select(x >= 3.0, x, x * (x / 6.0 + 0.5))),
+    lambda x: x * _within(x + 3.0, 0.0, 6.0) / 6.0,
     "hardswish_cpu",
+    gradient=lambda g, x: select(x <= -3.0, 0.0, select(x < 3.0, g * (_within(x, -3.0, 3.0) / 3.0 + 0.5), g)),
 )
 
 
@@ -210,11 +241,13 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 _hardshrink = _activation(
-    "hardshrink", lambda x, limit: select((x >= -limit) & (x <= limit), 0.0, x), "hardshrink_cpu"
+    "hardshrink", lambda x, limit: select((x >= -limit) & (x <= limit), 0.0, x), "hardshrink_cpu", rounded=2,
+    fitting=(1,),
 )
 _softshrink = _activation(
     "softshrink",
-    lambda x, limit: select(x > limit, x - limit, select(x < -limit, x + limit, x * 0.0)), "softshrink_cpu",
+    lambda x, limit: select(x > limit, x - limit, select(x < -limit, x + limit, x * 0.0)), "softshrink_cpu", fitting=(1,),
+    gradient=lambda g, x, limit: select((x >= -limit) & (x <= limit), 0.0, g),
 )  # fmt: skip
 
 
@@ -238,18 +271,28 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
 # -- exponential ------------------------------------------------------------------------------------------------------
 
 
-def _elu_of(x: Expr, alpha: Expr | float, scale: Expr | float, rate: Expr | float) -> Expr:
-    below = E.unary("expm1", select(x > 0.0, const(0.0, x.dtype), x) * rate)
-    return select(x > 0.0, x * scale, below * alpha * scale)
+def _elu_of(x: Expr, below: Expr | float, above: Expr | float = 1.0, rate: Expr | float = 1.0) -> Expr:
+    """``above * x``, and ``below * (exp(rate * x) - 1)`` below 0."""
+    return select(x < 0.0, E.unary("expm1", select(x < 0.0, x, 0.0) * rate) * below, x * above)
 
 
-_elu = _activation("elu", lambda x, alpha: _elu_of(x, alpha, 1.0, 1.0), "elu_cpu")
-_selu = _activation("selu", lambda x: _elu_of(x, SELU_ALPHA, SELU_SCALE, 1.0), "elu_cpu", node_name="EluBackward0")
+def _elu_gradient(
+    g: Expr, x: Expr, below: Expr | float, above: Expr | float = 1.0, rate: Expr | float = 1.0
+) -> Expr:
+    """At 0 the slope is that of the curve, and it is taken to be level."""
+    curve = E.unary("exp", select(x < 0.0, x, 0.0) * rate) * rate * below
+    return g * select(x <= 0.0, curve, above)
+
+
+_elu = _activation("elu", _elu_of, "elu_cpu", gradient=_elu_gradient)
+_selu = _activation(
+    "selu", lambda x: _elu_of(x, SELU_BELOW, SELU_SCALE), "elu_cpu", node_name="EluBackward0",
+    gradient=lambda g, x: _elu_gradient(g, x, SELU_BELOW, SELU_SCALE),
+)  # fmt: skip
 _celu = _activation(
-    "celu",
-    lambda x, alpha: select(x > 0.0, x, alpha * E.unary("expm1", select(x > 0.0, const(0.0, x.dtype), x) / alpha)),
-    "elu_cpu",
-)
+    "celu", lambda x, alpha, rate: _elu_of(x, alpha, 1.0, rate), "elu_cpu",
+    gradient=lambda g, x, alpha, rate: _elu_gradient(g, x, alpha, 1.0, rate),
+)  # fmt: skip
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -278,7 +321,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _apply(_celu, input, inplace, float(alpha))
+    return _apply(_celu, input, inplace, float(alpha), 1.0 / alpha)
 
 
 @public
@@ -294,7 +337,13 @@ def _soft_plus(x: Expr, beta: Expr | float = 1.0, limit: Expr | float = 20.0) ->
     return select(linear, x, curved / beta)
 
 
-_softplus = _activation("softplus", _soft_plus, "softplus_cpu")
+def _soft_plus_gradient(g: Expr, x: Expr, beta: Expr, limit: Expr) -> Expr:
+    """At the limit itself the slope is the curve's, and it is taken to be level."""
+    scaled = x * beta
+    return select(scaled > limit, g, g * E.unary("sigmoid", select(scaled >= limit, limit, scaled)))
+
+
+_softplus = _activation("softplus", _soft_plus, "softplus_cpu", gradient=_soft_plus_gradient)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: Tensor | None = None) -> Tensor:
@@ -306,6 +355,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: 
 _logsigmoid = _activation(
     "log_sigmoid",
     lambda x: minimum(x, 0.0) - E.unary("log1p", E.unary("exp", -E.unary("abs", x))), "log_sigmoid_cpu",
+    gradient=lambda g, x: g * E.unary("sigmoid", -x),
 )  # fmt: skip
 
 
@@ -314,7 +364,12 @@ def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return _logsigmoid.deliver(out, require_tensor(input, "logsigmoid"))
 
 
-_silu = _activation("silu", lambda x: x * E.unary("sigmoid", x), "silu_cpu", "fc")
+def _silu_gradient(g: Expr, x: Expr) -> Expr:
+    s = E.unary("sigmoid", x)
+    return g * conjugate(s * (x * (1.0 - s) + 1.0))
+
+
+_silu = _activation("silu", lambda x: x * E.unary("sigmoid", x), "silu_cpu", "fc", gradient=_silu_gradient)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -322,7 +377,12 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(_silu, input, inplace)
 
 
-_mish = _activation("mish", lambda x: x * E.unary("tanh", _soft_plus(x)), "mish_cpu")
+def _mish_gradient(g: Expr, x: Expr) -> Expr:
+    t = E.unary("tanh", _soft_plus(x))
+    return g * (t + x * E.unary("sigmoid", x) * (1.0 - t * t))
+
+
+_mish = _activation("mish", lambda x: x * E.unary("tanh", _soft_plus(x)), "mish_cpu", gradient=_mish_gradient)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -334,14 +394,28 @@ def _gelu_exact(x: Expr) -> Expr:
     return x * 0.5 * (E.unary("erf", x * sqrt(0.5)) + 1.0)
 
 
+def _gelu_exact_gradient(g: Expr, x: Expr) -> Expr:
+    density = E.unary("exp", x * x * -0.5) * sqrt(0.5 / pi)
+    return g * ((E.unary("erf", x * sqrt(0.5)) + 1.0) * 0.5 + x * density)
+
+
+def _gelu_inner(x: Expr) -> Expr:
+    return (x + x * x * x * 0.044715) * sqrt(2.0 / pi)
+
+
 def _gelu_tanh(x: Expr) -> Expr:
-    inner = (x + x * x * x * 0.044715) * sqrt(2.0 / pi)
-    return x * 0.5 * (E.unary("tanh", inner) + 1.0)
+    return x * 0.5 * (E.unary("tanh", _gelu_inner(x)) + 1.0)
+
+
+def _gelu_tanh_gradient(g: Expr, x: Expr) -> Expr:
+    t = E.unary("tanh", _gelu_inner(x))
+    inner_slope = (x * x * (3 * 0.044715) + 1.0) * sqrt(2.0 / pi)
+    return g * ((t + 1.0) * 0.5 + x * 0.5 * (1.0 - t * t) * inner_slope)
 
 
 _gelu = {
-    "none": _activation("gelu", _gelu_exact, "GeluKernelImpl"),
-    "tanh": _activation("gelu", _gelu_tanh, "GeluKernelImpl"),
+    "none": _activation("gelu", _gelu_exact, "GeluKernelImpl", gradient=_gelu_exact_gradient),
+    "tanh": _activation("gelu", _gelu_tanh, "GeluKernelImpl", gradient=_gelu_tanh_gradient),
 }
 _gelu_plans = _gelu["none"].plans
 

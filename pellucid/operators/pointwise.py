@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from pellucid import dtypes
-from pellucid.autograd.derived import DerivedRule, differentiable_plan, grad_fn_name
+from pellucid.autograd.derived import DerivedRule, StatedRule, differentiable_plan, grad_fn_name
 from pellucid.autograd.fresh import zeros
 from pellucid.autograd.graph import Node, Rule, recorder
 from pellucid.dtypes import DType, bfloat16, bool_, complex64, complex128, float16, float32
 from pellucid.formula import expr as E
+from pellucid.formula.derivative import renumbered
 from pellucid.formula.expr import Expr
 from pellucid.formula.formula import Formula, Output
 from pellucid.layout import Layout, broadcast_shapes, dense, elementwise, layout_of, overlaps_itself
@@ -84,7 +85,8 @@ class Pointwise:
             not those that take part in type promotion.
         precise: a number as the second operand is not rounded.
         fitting: which operands, if they are numbers, must not be out of the range of the common dtype.
-        gradient: "derived" from the formula, "zero" for steps, or "undefined": `backward` raises.
+        gradient: "derived" from the formula, "zero" for steps, or "undefined": `backward` raises. For operators of one
+            tensor also an expression: the operand's gradient from the result's and the arguments of ``expression``.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Pointwise:
         node_name: str | Callable[..., str] | None = None,
         promoting: int | None = None,
         refuse: Callable[[Sequence[Operand], DType], None] | None = None,
-        gradient: str = "derived",
+        gradient: str | Callable[..., Expr] = "derived",
         stored: bool = False,
         rounded: int | None = None,
         precise: bool = False,
@@ -197,9 +199,18 @@ class Pointwise:
 
     def rule(self, formula: Formula, operands: Sequence[Operand], shape: tuple[int, ...]) -> Rule:
         name = self.backward_name(operands) or grad_fn_name(self.name)
+        if callable(self.gradient):
+            return StatedRule(formula, self._stated(self.gradient, operands, len(shape)), tuple(operands), shape, name)
         if self.gradient == "derived":
             return DerivedRule(formula, tuple(operands), shape, None, name)
         return ZeroRule(name, operands) if self.gradient == "zero" else UndefinedRule(self.name)
+
+    def _stated(self, gradient: Callable[..., Expr], operands: Sequence[Operand], rank: int) -> Formula:
+        """The formula of a gradient that was said by hand, its operands numbered as those of a pullback."""
+        inner, result = self.kind(self.common(operands))
+        own = [E.rewrite(e, renumbered) for e in self.arguments(operands, inner)]
+        value = gradient(E.load(0, result).cast(own[0].dtype), *own)
+        return Formula(f"{self.name}_backward", rank, (Output(value.cast(inner)),))
 
     def require_cells_apart(self, target: Layout) -> None:
         """Raises RuntimeError if a cell would be written several times."""
