@@ -163,9 +163,12 @@ aminmax_result = return_type("aminmax", "min", "max")
 
 @both
 def aminmax(
-    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: tuple[Tensor, Tensor] | None = None
-) -> Any:
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: tuple[Tensor, Tensor] | None = None,
+    axis: int | None = None, keepdims: bool = False,
+) -> Any:  # fmt: skip
     """The smallest and the largest cells, as a pair (min, max)."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     dims: Dims = () if dim is None else dim
     low, high = amin(input, dims, keepdim), amax(input, dims, keepdim)
     return aminmax_result(delivered_same((low, high), out, "aminmax"))

@@ -177,8 +177,9 @@ _gathers = PlanTable(_gather_plan)
 
 @both
 def gather(
-    input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
-) -> Tensor:
+    input: Tensor, dim: Any = None, index: Any = None, *, sparse_grad: bool = False, out: Tensor | None = None,
+    axis: Any = None,
+) -> Tensor:  # fmt: skip
     """Pick along one dimension: ``out[i,j,k] = input[i, index[i,j,k], k]`` (here ``dim=1``).
 
     The result has the shape of ``index``, which may be smaller than ``input`` in the other dimensions.
@@ -186,6 +187,7 @@ def gather(
     Raises:
         RuntimeError: an index outside the dimension, an index that is not int32 or int64, unfit shapes.
     """
+    dim = dim if axis is None else axis
     try:
         result = _gathers[input.layout, dim, index.layout](input, index)
     except AttributeError:
@@ -236,7 +238,9 @@ _takes_along = PlanTable(_take_along_plan)
 
 
 @both
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+def take_along_dim(
+    input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None, axis: int | None = None
+) -> Tensor:
     """``out[i,j] = input[i, indices[i,j]]`` along ``dim``, broadcast in the other dimensions; negative indices count
     from the end. Without ``dim`` both are flattened. It takes what ``argsort`` and ``argmax(keepdim=True)`` give.
 
@@ -245,6 +249,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
     """
     require_tensor("take_along_dim", input)
     require_tensor("take_along_dim", indices, "indices", 2)
+    dim = dim if axis is None else axis
     if dim is None:
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     result = _takes_along[input.layout, indices.layout, dim](input, indices)
@@ -300,13 +305,16 @@ _index_selects = PlanTable(_index_select_plan)
 
 
 @both
-def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
+def index_select(
+    input: Tensor, dim: Any = None, index: Any = None, *, out: Tensor | None = None, axis: Any = None
+) -> Tensor:
     """Pick slices along one dimension: ``out[i,p,k] = input[i, index[p], k]`` (here ``dim=1``).
 
     Raises:
         IndexError: an index outside the dimension (negative ones too), an index of more than one dimension.
         RuntimeError: an index that is not int32 or int64.
     """
+    dim = dim if axis is None else axis
     try:
         result = _index_selects[input.layout, dim, index.layout](input, index)
     except AttributeError:

@@ -20,7 +20,7 @@ from pellucid.layout import Layout, dense
 from pellucid.operators.define import both, deliver, wrap_dim
 from pellucid.operators.extremes import require_cells, require_ordered, share, to_index
 from pellucid.operators.literals import tensor
-from pellucid.operators.rows import WrittenRule, deliver_same, delivered_same, is_inexact, not_tensor
+from pellucid.operators.rows import WrittenRule, deliver_same, delivered_same, is_inexact, not_tensor, numpy_names
 from pellucid.plan import Plan, PlanTable
 from pellucid.return_types import return_type
 from pellucid.runtime import native
@@ -164,34 +164,52 @@ _whole = PlanTable(_whole_plan)
 
 
 @both
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None, axis: Any = None) -> Any:
+def median(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None, axis: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
     """The middle cell (of an even number, the lower one): of all cells, or (values, indices) along ``dim``.
     NaN if there is one."""
-    dim = dim if axis is None else axis
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     return _median("median", _median_place, median_result, input, dim, keepdim, out)
 
 
 @both
-def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+def nanmedian(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None, axis: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
     """The middle of the cells that are not NaN: of all cells, or (values, indices) along ``dim``."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     return _median("nanmedian", _nanmedian_place, nanmedian_result, input, dim, keepdim, out)
 
 
 @both
-def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+def mode(
+    input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:
     """The most frequent value along ``dim`` (the smallest of equals) and where it stands last."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("mode", input)
     return mode_result(delivered_same(_picked["mode", input.layout, dim, keepdim](input, _mode_place), out, "mode"))
 
 
 @both
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None, axis: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
     """The ``k``-th smallest cell along ``dim`` (counted from 1) and its position.
 
     Raises:
         RuntimeError: ``k`` is not a rank of that dimension.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not isinstance(input, Tensor):
         not_tensor("kthvalue", input)
     d = wrap_dim("kthvalue", dim, input.ndim)
@@ -276,20 +294,24 @@ def _check_quantile(name: str, x: Any, q: Any, interpolation: str) -> None:
 @both
 def quantile(
     input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *,
-    interpolation: str = "linear", out: Tensor | None = None,
+    interpolation: str = "linear", out: Tensor | None = None, axis: int | None = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """The value below which a share ``q`` of the cells lies; with several q, a first dimension for them.
 
     Raises:
         RuntimeError: q outside [0, 1], no cells, cells that are not float32 or float64.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     return deliver_same(_quantile("quantile", input, q, dim, keepdim, interpolation, False), out, "quantile")
 
 
 @both
 def nanquantile(
     input: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *,
-    interpolation: str = "linear", out: Tensor | None = None,
+    interpolation: str = "linear", out: Tensor | None = None, axis: int | None = None, keepdims: bool = False,
 ) -> Tensor:  # fmt: skip
     """`quantile` of the cells that are not NaN."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     return deliver_same(_quantile("nanquantile", input, q, dim, keepdim, interpolation, True), out, "nanquantile")

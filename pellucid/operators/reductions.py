@@ -197,9 +197,12 @@ _nansums = PlanTable(_nansum_plan)
 
 @both
 def nansum(
-    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None
-) -> Tensor:
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """Sums in which a NaN counts as 0."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     dtype = folded_as("nansum", dtype, out)
     result = _table(_nansums, "nansum", input, hashable(dim), keepdim, dtype)
     return result if out is None else deliver(result, out, "nansum")
@@ -207,13 +210,16 @@ def nansum(
 
 @both
 def nanmean(
-    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None
-) -> Tensor:
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None, out: Tensor | None = None,
+    axis: Dims = None, keepdims: bool = False,
+) -> Tensor:  # fmt: skip
     """Means of the cells that are not NaN; NaN where there is none.
 
     Raises:
         RuntimeError: the input is neither floating point nor complex.
     """
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     if not is_inexact(input.layout.dtype):
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}")
     x: Any = input
@@ -348,6 +354,6 @@ _counts = PlanTable(_count_plan)
 
 
 @both
-def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
+def count_nonzero(input: Tensor, dim: Dims = None, *, axis: Dims = None) -> Tensor:
     """How many cells differ from zero, as int64."""
-    return _table(_counts, "count_nonzero", input, hashable(dim))
+    return _table(_counts, "count_nonzero", input, hashable(dim if axis is None else axis))

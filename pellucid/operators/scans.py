@@ -241,6 +241,7 @@ def _log_gradient(dim: int, grad: Any, x: Any, result: Any) -> Any:
 
 
 @both
-def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
+def logcumsumexp(input: Tensor, dim: Any = None, *, out: Tensor | None = None, axis: Any = None) -> Tensor:
     """Running ``log(sum(exp(x)))`` along ``dim``, without overflow."""
+    dim = dim if axis is None else axis
     return deliver_same(_scanned(_logs, "logcumsumexp", input, dim), out, "logcumsumexp")

@@ -154,9 +154,11 @@ def std(
 @both
 def var_mean(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, out: Sequence[Tensor] | None = None,
+    correction: float | None = None, out: Sequence[Tensor] | None = None, axis: Dims = None, keepdims: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Variance and mean over ``dim``, as a pair."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     pair = _with_mean("var", input, dim, unbiased, keepdim, correction)
     return tuple(delivered_same(pair, out, "var_mean"))
 
@@ -164,9 +166,11 @@ def var_mean(
 @both
 def std_mean(
     input: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, out: Sequence[Tensor] | None = None,
+    correction: float | None = None, out: Sequence[Tensor] | None = None, axis: Dims = None, keepdims: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Standard deviation and mean over ``dim``, as a pair."""
+    if axis is not None or keepdims:
+        dim, keepdim = numpy_names(dim, keepdim, axis, keepdims)
     pair = _with_mean("std", input, dim, unbiased, keepdim, correction)
     return tuple(delivered_same(pair, out, "std_mean"))
 

@@ -10,7 +10,7 @@ from tests.conformance.test_seeds import both, grid
 
 METHODS = """
 sum mean prod std var any all amax amin max min argmax argmin norm cumsum cumprod cummax cummin softmax log_softmax sort
-argsort squeeze unsqueeze logsumexp median unbind diff
+argsort squeeze unsqueeze logsumexp median unbind diff nansum nanmean count_nonzero nanmedian mode aminmax logcumsumexp
 """
 
 
@@ -40,6 +40,19 @@ def test_methods(name: str) -> None:
         lambda T, x: x.logsumexp(),
         lambda T, x: x.unsqueeze(),
         lambda T, x: x.cumprod(axis=2),
+        lambda T, x: x.nansum(axis=(0, 1), keepdims=True),
+        lambda T, x: x.gather(axis=1, index=T.zeros(3, 2, dtype=T.int64)),
+        lambda T, x: T.gather(x, axis=0, index=T.zeros(1, 4, dtype=T.int64)),
+        lambda T, x: T.gather(x, 1),
+        lambda T, x: T.gather(x, index=T.zeros(1, 4, dtype=T.int64)),
+        lambda T, x: x.index_select(axis=1, index=T.tensor([2, 0])),
+        lambda T, x: x.index_select(1),
+        lambda T, x: x.take_along_dim(x.argsort(axis=1), axis=1),
+        lambda T, x: T.quantile(x, 0.3, axis=1, keepdims=True),
+        lambda T, x: T.nanquantile(x, 0.3, axis=0),
+        lambda T, x: list(T.var_mean(x, axis=1)),
+        lambda T, x: list(T.std_mean(x, axis=0, keepdims=True)),
+        lambda T, x: list(x.kthvalue(2, axis=0)),
     ],
 )
 def test_further_forms(program: Any) -> None:
