@@ -369,7 +369,7 @@ together:
 ; ---- middling ranges --------------------------------------------------------------------------------------
 
 ; Whether middling ranges have come in such a stream that workers are worth waking: 16 of them, each within
-; 20 us, which is as long as a worker spins. Two callers may count each other's; nothing depends on it.
+; 50 us, which is as long as a worker spins. Two callers may count each other's; nothing depends on it.
 define internal i1 @streaming() {
   %time = alloca [2 x i64], align 8
   %r = call i32 @clock_gettime(i32 1, ptr %time) ; CLOCK_MONOTONIC
@@ -381,7 +381,7 @@ define internal i1 @streaming() {
   %before = load atomic i64, ptr @last_middling monotonic, align 8
   store atomic i64 %now, ptr @last_middling monotonic, align 8
   %gap = sub i64 %now, %before
-  %close = icmp ult i64 %gap, 20000
+  %close = icmp ult i64 %gap, 50000
   %length = load atomic i64, ptr @stream monotonic, align 8
   %longer = add i64 %length, 1
   %count = select i1 %close, i64 %longer, i64 0

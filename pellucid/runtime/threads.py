@@ -10,7 +10,7 @@ threads, and each call of the kernel covers exactly one of them; which thread ru
 A call that finds the pool at work (from inside a chunk, or from another Python thread) runs its chunks in
 order on its own thread, so nothing ever waits for the pool. The code is in threads.ll; workers are threads
 of the operating system that never touch the interpreter. They start with the first range that has several
-chunks, spin for some 20 to 50 us after each job, and then sleep in the kernel.
+chunks, spin for some 50 to 120 us after each job, and then sleep in the kernel.
 
 A middling range, of some microseconds, is not worth a wake-up. `share_if_awake` cuts it into as many chunks as
 there are threads if all workers spin; otherwise its caller works alone, until such ranges follow each other so
@@ -43,7 +43,7 @@ _MACHINES = {  # what threads.ll leaves open for the processor
         "PAUSE": "llvm.aarch64.isb",
     },
 }
-_SPINS = 1000  # 17 us on a Zen 4, 40 us on a Skylake
+_SPINS = 3000  # 50 us on a Zen 4, 120 us on a Skylake
 _FEW_CPUS = (
     4  # up to here Linux may put a woken worker on the busy CPU of its caller; see make_way in threads.ll
 )
