@@ -35,6 +35,7 @@ from pellucid.operators.activations import leaky_relu as leaky_relu
 from pellucid.operators.activations import logsigmoid as logsigmoid
 from pellucid.operators.activations import mish as mish
 from pellucid.operators.activations import prelu as prelu
+from pellucid.operators.activations import relu as relu
 from pellucid.operators.activations import relu6 as relu6
 from pellucid.operators.activations import rrelu as rrelu
 from pellucid.operators.activations import selu as selu
@@ -97,11 +98,6 @@ from pellucid.operators.windows import unfold as unfold
 from pellucid.tensor import Tensor
 
 sigmoid, tanh, relu_ = _PUBLIC["sigmoid"], _PUBLIC["tanh"], _PUBLIC["relu_"]
-
-
-def relu(input: Any, inplace: bool = False) -> Any:
-    """``max(x, 0)``; NaN stays NaN."""
-    return input.relu_() if inplace else input.relu()
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:

@@ -7,14 +7,14 @@ are said by hand where PyTorch's decide otherwise than the derived ones at a kin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import pi, sqrt
+from math import inf, pi, sqrt
 from typing import Any
 
-from pellucid.dtypes import DType, bool_, float64
+from pellucid.dtypes import DType, bool_, finfo, float64
 from pellucid.formula import expr as E
 from pellucid.formula.derivative import conjugate
 from pellucid.formula.expr import Expr, const, minimum, select
-from pellucid.layout import dense
+from pellucid.layout import Layout, dense
 from pellucid.operators.arithmetic import sub
 from pellucid.operators.copying import require_fits
 from pellucid.operators.define import both, method, public
@@ -246,7 +246,7 @@ _hardshrink = _activation(
 )
 _softshrink = _activation(
     "softshrink",
-    lambda x, limit: select(x > limit, x - limit, select(x < -limit, x + limit, x * 0.0)), "softshrink_cpu", fitting=(1,),
+    lambda x, limit: select(x > limit, x - limit, select(x < -limit, x + limit, x * 0.0)), "softshrink_cpu",
     gradient=lambda g, x, limit: select((x >= -limit) & (x <= limit), 0.0, g),
 )  # fmt: skip
 
@@ -261,11 +261,15 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
     """``input`` moved toward 0 by ``lambd``, and 0 in between.
 
     Raises:
-        RuntimeError: ``lambd`` is negative.
+        RuntimeError: ``lambd`` is negative, or above the largest number of the dtype.
     """
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return _softshrink.deliver(out, require_tensor(input, "softshrink"), float(lambd))
+    x = require_tensor(input, "softshrink")
+    largest = finfo(x.dtype).max if x.dtype.is_floating_point else inf
+    if not 0 <= lambd <= largest:
+        raise RuntimeError(
+            f"lambda must be in range [0, {largest:g}] for input dtype {x.dtype.scalar_name}, but found {lambd:g}"
+        )
+    return _softshrink.deliver(out, x, float(lambd))
 
 
 # -- exponential ------------------------------------------------------------------------------------------------------
@@ -352,10 +356,17 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: 
     return _softplus.deliver(out, x, float(beta), float(threshold))
 
 
-_logsigmoid = _activation(
+class _Contiguous(Pointwise):
+    """Its results are contiguous, however the operand lies."""
+
+    def result(self, shape: tuple[int, ...], tensors: list[Layout], dtype: DType) -> Layout:
+        return dense(shape, dtype)
+
+
+_logsigmoid = _Contiguous(
     "log_sigmoid",
-    lambda x: minimum(x, 0.0) - E.unary("log1p", E.unary("exp", -E.unary("abs", x))), "log_sigmoid_cpu",
-    gradient=lambda g, x: g * E.unary("sigmoid", -x),
+    lambda x: minimum(x, 0.0) - E.unary("log1p", E.unary("exp", -E.unary("abs", x))),
+    SAME, takes="f", kernel="log_sigmoid_cpu", gradient=lambda g, x: g * E.unary("sigmoid", -x),
 )  # fmt: skip
 
 

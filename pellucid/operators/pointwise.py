@@ -236,7 +236,7 @@ class Pointwise:
 
     def is_exact(self, operands: Sequence[Operand], result: DType) -> bool:
         """Whether the result may be written in its own dtype only: so are the operators that keep that of their operand."""
-        if len(operands) > 1:
+        if (self.promoting or len(operands)) > 1:
             return False
         return self.kind is SAME or (self.kind is REAL and result is self.common(operands))
 

@@ -97,6 +97,20 @@ F.hardshrink(t.ones(2, dtype=t.float16), 1e6)
 F.softshrink(t.ones(2, dtype=t.bfloat16), 1e39)
 F.glu(t.ones(2, dtype=t.int64))
 F.glu(t.ones(2), 3)
+F.softshrink(t.ones(2), math.inf)
+F.softshrink(t.ones(2), -1.0)
+F.softshrink(t.ones(2), out=t.empty(0, dtype=t.float64))
+F.softplus(t.ones(2), out=t.empty(2, dtype=t.float64))
+F.hardshrink(t.ones(2, dtype=t.float16), out=t.empty(2))
+t.round(t.ones(2), decimals=1, out=t.empty(2, dtype=t.float64))
+t.logit(t.ones(2) / 4, 0.1, out=t.empty(2, dtype=t.float64))
+F.relu(3.0)
+t.tensor(F.logsigmoid(t.ones(2, 3).t()).stride())
+t.nn.Hardtanh(2.0, -2.0)(t.ones(2))
+t.nn.Hardtanh(1, 1)(t.ones(2))
+t.nn.ReLU6()(t.tensor([-1.0, 3.0, 9.0]))
+t.tensor([t.nn.ReLU6().max_val, t.nn.PReLU(init=0.5).init])
+t.tensor(isinstance(t.nn.ReLU6(), t.nn.Hardtanh))
 """
 
 
@@ -106,9 +120,17 @@ def test_numbers_and_dtypes_out_of_range(text: str) -> None:
     assert got == wanted
 
 
+def test_former_names_of_the_bounds() -> None:
+    for t in (torch, pellucid):
+        with pytest.warns(FutureWarning, match="`min_value` is deprecated"):
+            layer = t.nn.Hardtanh(min_value=-2.0)
+        assert repr(layer) == "Hardtanh(min_val=-2.0, max_val=1.0)"
+        assert repr(t.nn.ReLU6(inplace=True)) == "ReLU6(inplace=True)"
+
+
 def outcome(text: str, t: Any) -> Any:
     """The resulting cells, or the class of the error."""
     try:
         return eval(text, {"t": t, "F": t.nn.functional, "math": math}).tolist()
-    except (RuntimeError, NotImplementedError, IndexError, ValueError) as error:
+    except (RuntimeError, NotImplementedError, IndexError, ValueError, TypeError, AssertionError) as error:
         return type(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from warnings import warn
 
 from pellucid.nn import functional as F
 from pellucid.nn.modules.module import Module
@@ -34,16 +35,6 @@ class ReLU(_Activation):
     """``max(x, 0)``."""
 
     function, names = "relu", ("inplace",)
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-
-class ReLU6(_Activation):
-    """``min(max(x, 0), 6)``."""
-
-    function, names = "relu6", ("inplace",)
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -121,13 +112,41 @@ class RReLU(_Activation):
 
 
 class Hardtanh(_Activation):
-    """``x`` kept between ``min_val`` and ``max_val``."""
+    """``x`` kept between ``min_val`` and ``max_val`` (formerly ``min_value`` and ``max_value``).
 
-    function, names = "hardtanh", ("min_val", "max_val", "inplace")
+    Raises:
+        AssertionError: ``max_val`` is not above ``min_val``.
+    """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    function = "hardtanh"
+    names: tuple[str, ...] = ("min_val", "max_val", "inplace")
+
+    def __init__(
+        self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False, min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+        for name, given in (("min", min_value), ("max", max_value)):
+            if given is not None:
+                warn(
+                    f"keyword argument `{name}_value` is deprecated and rename to `{name}_val`",
+                    FutureWarning,
+                    stacklevel=2,
+                )
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        self.inplace = inplace
+        if not self.max_val > self.min_val:
+            raise AssertionError(f"max_val ({self.max_val}) must be greater than min_val ({self.min_val})")
+
+
+class ReLU6(Hardtanh):
+    """``min(max(x, 0), 6)``."""
+
+    function, names = "relu6", ("inplace",)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
 
 
 class Softplus(_Activation):
@@ -261,7 +280,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
-        self.num_parameters = num_parameters
+        self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
 
     def forward(self, input: Tensor) -> Tensor:
