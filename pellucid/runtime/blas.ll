@@ -6,7 +6,7 @@
 ; word 31 says so: slices of columns meet all rows before the next one. Each tile is one call of OpenBLAS on one
 ; thread. A long k goes in parts: all tiles of a chunk with the first part, then all with the next one, so that what
 ; they read stays in cache. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their
-; place in the plan) and ITEMSIZE.
+; place in the plan), ITEMSIZE, REAL and PARTS (an element's type, and how many it has).
 
 %plan = type {
   ptr,      ;  0 cblas_Tgemm or cblas_Tgemv
@@ -29,7 +29,7 @@
   i64,      ; 17 tiles_n
   i64,      ; 18 bytes from a tile's rows of A to the next tile's
   i64,      ; 19 bytes from a tile's columns of B to the next tile's
-  i64,      ; 20 1: S is operand 3
+  i64,      ; 20 S is operand 3: 1: C begins as S; 2: S is one row, and is added to the rows of the product; 0: no S
   i64,      ; 21 bytes from one S to the next one, inside of a group
   i64,      ; 22 bytes between rows of S; 0: one row for all
   i64,      ; 23 bytes between columns of S
@@ -125,8 +125,7 @@ entry:
 
   %has.s = call i64 @field(ptr %plan, i64 20)
   %some.s = icmp ne i64 %has.s, 0
-  %fill = and i1 %some.s, %start
-  br i1 %fill, label %summand, label %done
+  br i1 %some.s, label %summand, label %done
 summand:
   %s.row = call i64 @field(ptr %plan, i64 22)
   %s.column = call i64 @field(ptr %plan, i64 23)
@@ -136,6 +135,10 @@ summand:
   %s = call ptr @place(ptr %operands, ptr %plan, i64 3, i64 %group, i64 %member, i64 27, i64 21, i64 %s.offset)
   %s.at = getelementptr %tile, ptr %tile, i64 0, i32 3
   store ptr %s, ptr %s.at
+  %as.start = icmp eq i64 %has.s, 1
+  %fill = and i1 %as.start, %start
+  br i1 %fill, label %copy, label %done
+copy:
   call void @copy_summand(ptr %tile, ptr %plan, i64 %s.row, i64 %s.column, i64 %ldc, i64 %itemsize)
   br label %done
 done:
@@ -214,6 +217,8 @@ entry:
   %alpha = LOAD ptr %alpha.at
   %beta.at = getelementptr %plan, ptr %plan, i64 0, i32 33
   %beta = LOAD ptr %beta.at
+  %summand.kind = call i64 @field(ptr %plan, i64 20)
+  %adds.row = icmp eq i64 %summand.kind, 2
   br label %part
 part:
   %k.done = phi i64 [ 0, %entry ], [ %k.now, %next.part ]
@@ -226,7 +231,7 @@ part:
   %b.jump = mul i64 %k.done, %b.per.k
   br label %check
 check:
-  %index = phi i64 [ %begin, %part ], [ %index.next, %run ]
+  %index = phi i64 [ %begin, %part ], [ %index.next, %run.end ]
   %more = icmp slt i64 %index, %end
   br i1 %more, label %run, label %next.part
 run:
@@ -245,6 +250,14 @@ run:
   %n.64 = load i64, ptr %n.at
   %n = trunc i64 %n.64 to i32
   call void %function(i32 101, i32 %ta, i32 %tb, i32 %m, i32 %n, i32 %k, SCALAR %alpha, ptr %a, i32 %lda, ptr %b, i32 %ldb, SCALAR %scale, ptr %c, i32 %ldc)
+  %now.done = add i64 %k.done, %k.64
+  %last.part = icmp sge i64 %now.done, %k.all
+  %finish = and i1 %last.part, %adds.row
+  br i1 %finish, label %add, label %run.end
+add:
+  call void @Tadd_row(ptr %tile, i64 %ldc.64)
+  br label %run.end
+run.end:
   %index.next = add i64 %index, 1
   br label %check
 next.part:
@@ -253,6 +266,45 @@ next.part:
   br i1 %unfinished, label %part, label %done
 done:
   ret i64 0
+}
+
+; The row S is added to every row of a tile.
+define internal void @Tadd_row(ptr %tile, i64 %ldc) noinline {
+entry:
+  %c = load ptr, ptr %tile
+  %s.at = getelementptr %tile, ptr %tile, i64 0, i32 3
+  %s = load ptr, ptr %s.at
+  %m.at = getelementptr %tile, ptr %tile, i64 0, i32 4
+  %m = load i64, ptr %m.at
+  %n.at = getelementptr %tile, ptr %tile, i64 0, i32 5
+  %n = load i64, ptr %n.at
+  %row.reals = mul i64 %ldc, PARTS
+  %reals = mul i64 %n, PARTS
+  br label %rows
+rows:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
+  %more = icmp slt i64 %i, %m
+  br i1 %more, label %row, label %done
+row:
+  %jump = mul i64 %i, %row.reals
+  %to = getelementptr REAL, ptr %c, i64 %jump
+  br label %reals.loop
+reals.loop:
+  %j = phi i64 [ 0, %row ], [ %j.next, %reals.loop ]
+  %to.at = getelementptr REAL, ptr %to, i64 %j
+  %from.at = getelementptr REAL, ptr %s, i64 %j
+  %old = load REAL, ptr %to.at
+  %added = load REAL, ptr %from.at
+  %sum = fadd REAL %old, %added
+  store REAL %sum, ptr %to.at
+  %j.next = add nuw nsw i64 %j, 1
+  %left = icmp ult i64 %j.next, %reals
+  br i1 %left, label %reals.loop, label %next
+next:
+  %i.next = add i64 %i, 1
+  br label %rows
+done:
+  ret void
 }
 
 ; M or N is 1: the other operand is a vector. A tile has one row or one column.

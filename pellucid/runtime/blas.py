@@ -145,6 +145,9 @@ def gemm_spec(
     tile_m, tile_n, depth = direct or (*_packed_tile(count, m, n, k, vector), k)
     tiles_m, tiles_n = max(1, _ceil(m, tile_m)), max(1, _ceil(n, tile_n))
     jump_s, *steps_s = summand or (0, 0, 0, 0)
+    kind = int(summand is not None and beta != 0)
+    if kind and not vector and beta == 1 and steps_s[1:] == [0, item]:
+        kind, beta = 2, 0.0  # a bias: adding it to a finished tile is cheaper than beginning with it
     # The larger operand is read once, in slices that meet all of the smaller one.
     by_columns = int(panels or (direct is not None and n > m))
     words = [
@@ -152,7 +155,7 @@ def gemm_spec(
         *(call.lda, call.ldb, ldc, call.y_step, call.matrix),
         *(step_c, strides_a[1], strides_b[1], tile_m, tile_n, tiles_m, tiles_n),
         *(tile_m * item * (1 if trans_a else lda), tile_n * item * (k if panels else ldb if trans_b else 1)),
-        *(int(summand is not None and beta != 0), *steps_s),
+        *(kind, *steps_s),
         *(max(1, batch[1]), strides_a[0], strides_b[0], jump_s),
         *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb), by_columns),
         *(*_scalar(letter, alpha), *_scalar(letter, beta), *_scalar(letter, 1.0)),
@@ -377,9 +380,11 @@ def _kernels() -> dict[str, int]:
         ("z", "ptr", "freeze", 16),
     ):
         part = each.replace("@T", f"@{letter}").replace("SCALAR", scalar).replace("LOAD", load)
-        parts.append(part.replace("ITEMSIZE", str(size)))
+        part = part.replace("REAL", "float" if letter in "sc" else "double")
+        parts.append(part.replace("PARTS", "2" if letter in "cz" else "1").replace("ITEMSIZE", str(size)))
     text = "\n".join(parts)
-    return dict(jit.load(f"blas {hashlib.sha256(text.encode()).hexdigest()}", lambda: text))
+    key = f"blas {hashlib.sha256(text.encode()).hexdigest()}"
+    return dict(jit.load(key, lambda: text, optimize="vectorize"))
 
 
 def _forget_lock() -> None:
