@@ -105,7 +105,8 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return self.layout.shape[0]
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return id(self)
 
 
 native.configure(Tensor)

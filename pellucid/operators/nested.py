@@ -15,6 +15,7 @@ from pellucid.dtypes import DType, bool_, from_numpy_dtype, int64
 from pellucid.layout import dense
 from pellucid.operators.copying import require_fits
 from pellucid.operators.creation import dense_of
+from pellucid.operators.reading import warn_of_gradient
 from pellucid.tensor import Tensor, array_of, empty_like_layout
 
 PYTHON_NUMBERS = frozenset({bool, int, float, complex})
@@ -103,6 +104,7 @@ class _Contents:
         elif isinstance(part, Tensor):
             if part.layout.numel != 1 and part.layout.ndim:
                 raise ValueError("only one element tensors can be converted to Python scalars; join tensors by stack()")
+            warn_of_gradient(part, 6 + depth)
             self.own.add(part.layout.dtype)
         elif isinstance(part, np.ndarray | np.generic) and part.dtype.kind in "biufcV":
             self.own.add(from_numpy_dtype(part.dtype))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
@@ -105,7 +106,24 @@ def _number(x: Tensor) -> Any:
     return item(x)
 
 
+_told_of_gradients = False
+
+
+def warn_of_gradient(x: Tensor, stacklevel: int) -> None:
+    """Say, once per process, that a number that is read from ``x`` has no gradient."""
+    global _told_of_gradients
+    if x.tracked and native.grad_enabled() and not _told_of_gradients:
+        _told_of_gradients = True
+        warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+            "Consider using tensor.detach() first.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def __float__(self: Tensor) -> float:
+    warn_of_gradient(self, 2)
     return float(_real(_number(self), "float"))
 
 
@@ -124,6 +142,7 @@ def _real(value: Any, kind: str) -> Any:
 
 
 def __complex__(self: Tensor) -> complex:
+    warn_of_gradient(self, 2)
     return complex(_number(self))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 
 import pellucid as torch
+from pellucid.operators import reading
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,25 @@ def test_item(dtype: str, value: complex) -> None:
     assert x.tolist() == value
     assert torch.stack([x, x]).tolist() == [value, value]
     assert torch.stack([x, x])[1].item() == value
+
+
+@pytest.mark.parametrize("read", [float, complex, lambda x: torch.tensor([x, 2.0]), lambda x: torch.tensor([[x]])])
+def test_a_number_without_its_gradient_is_told_once(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_told_of_gradients", False)
+    x = torch.ones((), requires_grad=True)
+    assert [int(x), bool(x), x.item(), float(x.detach())] == [1, True, 1.0, 1.0]
+    with torch.no_grad():
+        read(x)
+    with pytest.warns(UserWarning, match=r"Consider using tensor.detach\(\) first") as caught:
+        read(x)
+    assert [w.filename for w in caught] == [__file__]
+    read(x)
+
+
+def test_tensors_are_keys_by_identity() -> None:
+    x, y = torch.ones(2), torch.nn.Parameter(torch.ones(2))
+    assert (hash(x), hash(y)) == (id(x), id(y))
+    assert {x: 1, y: 2}[y] == 2
 
 
 def test_one_number_is_wanted() -> None:

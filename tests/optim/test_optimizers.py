@@ -74,7 +74,7 @@ def test_a_bowl_is_descended(name: str) -> None:
         optimizer.zero_grad()
         (p**2).sum().backward()
         optimizer.step()
-    assert float((p**2).sum()) < 0.05
+    assert (p**2).sum().item() < 0.05
 
 
 def test_a_step_shows_in_the_version() -> None:
