@@ -47,6 +47,7 @@ _RAGGED_VECTOR = 512
 _SMALLEST_TILE = 2**20  # 20 us, and above what OpenBLAS treats as small
 _SMALLEST_VECTOR_TILE = 2**17
 _SMALLEST_CHUNK = 2**19
+_USUAL_THREADS = 8
 _LARGE_TILE = 2**28  # some ms: two tiles a thread, so that a thread that is interrupted costs less
 _PACKING = 16  # OpenBLAS first rearranges a tile's rows and columns: multiplications in the time of one element
 
@@ -315,7 +316,8 @@ def _packed_tile(batch: int, m: int, n: int, k: int, vector: bool) -> tuple[int,
 
 def _divisions(batch: int, volume: int, smallest: int) -> list[tuple[int, int]]:
     """All ways to divide each product in rows and columns so that the threads have enough to do."""
-    workers = threads.get_num_threads()
+    # Other cores' loops treat columns differently by where they lie in a tile, so there the tiles are always the same.
+    workers = threads.get_num_threads() if kernel_in_use() in _DIRECT_CORES else _USUAL_THREADS
     limit = min(workers, volume // smallest)
     if limit <= 1 or batch == 0 or batch >= 8 * workers:
         return []
