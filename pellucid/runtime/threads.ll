@@ -15,13 +15,13 @@
 
 @lock = internal global [16 x i32] zeroinitializer, align 64
 @gate = internal global [8 x i64] zeroinitializer, align 64        ; slots << 32 | inside
-@next = internal global [8 x i64] zeroinitializer, align 64        ; begin of the next chunk
+@next = internal global [64 x [8 x i64]] zeroinitializer, align 64 ; the next chunk of each share
 @status = internal global [8 x i64] zeroinitializer, align 64      ; OR of what the chunks returned
 @generation = internal global [16 x i32] zeroinitializer, align 64 ; counts jobs; idle workers sleep on it
 @sleepers = internal global [16 x i32] zeroinitializer, align 64
 @caller_sleeps = internal global [16 x i32] zeroinitializer, align 64
 
-%job = type { ptr, ptr, ptr, i64, i64 } ; kernel, operands, params, n, grain
+%job = type { ptr, ptr, ptr, i64, i64, i64, i64 } ; kernel, operands, params, n, grain, chunks, shares
 @job = internal global %job zeroinitializer, align 64
 
 ; Settings and workers; written only under the lock, or before the first job.
@@ -76,7 +76,9 @@ define internal void @wake(ptr %word, i32 %count) {
 
 ; ---- chunks -----------------------------------------------------------------------------------------------
 
-define internal void @take_chunks() {
+; The chunks lie in as many shares as threads may come. A thread begins with its own share, which is the same part of
+; every job of this size: what it finds there lies in its own cache, if an earlier job wrote it. Then it helps others.
+define internal void @take_chunks(i64 %own) {
 entry:
   %kernel = load ptr, ptr @job
   %operands.at = getelementptr %job, ptr @job, i64 0, i32 1
@@ -87,20 +89,66 @@ entry:
   %n = load i64, ptr %n.at
   %grain.at = getelementptr %job, ptr @job, i64 0, i32 4
   %grain = load i64, ptr %grain.at
+  %chunks.at = getelementptr %job, ptr @job, i64 0, i32 5
+  %chunks = load i64, ptr %chunks.at
+  %shares.at = getelementptr %job, ptr @job, i64 0, i32 6
+  %shares = load i64, ptr %shares.at
+  br label %share
+share:
+  %turn = phi i64 [ 0, %entry ], [ %turn.next, %emptied ]
+  %bits.before = phi i64 [ 0, %entry ], [ %bits, %emptied ]
+  %some = icmp slt i64 %turn, %shares
+  br i1 %some, label %begin.share, label %done
+begin.share:
+  %sum = add i64 %own, %turn
+  %number = urem i64 %sum, %shares
+  %next.number = add i64 %number, 1
+  %end.of = mul i64 %next.number, %chunks
+  %last = udiv i64 %end.of, %shares
+  %counter = getelementptr [64 x [8 x i64]], ptr @next, i64 0, i64 %number
   br label %take
 take:
-  %bits = phi i64 [ 0, %entry ], [ %bits.after, %run ]
-  %begin = atomicrmw add ptr @next, i64 %grain monotonic
-  %more = icmp slt i64 %begin, %n
-  br i1 %more, label %run, label %done
+  %bits = phi i64 [ %bits.before, %begin.share ], [ %bits.after, %run ]
+  %chunk = atomicrmw add ptr %counter, i64 1 monotonic
+  %more = icmp slt i64 %chunk, %last
+  br i1 %more, label %run, label %emptied
 run:
+  %begin = mul i64 %chunk, %grain
   %past = add i64 %begin, %grain
   %end = call i64 @llvm.smin.i64(i64 %past, i64 %n)
   %r = call i64 %kernel(ptr %operands, ptr %params, i64 %begin, i64 %end)
   %bits.after = or i64 %bits, %r
   br label %take
+emptied:
+  %turn.next = add i64 %turn, 1
+  br label %share
 done:
-  %old = atomicrmw or ptr @status, i64 %bits monotonic
+  %old = atomicrmw or ptr @status, i64 %bits.before monotonic
+  ret void
+}
+
+; Under the lock: divide the chunks of a job among %threads threads.
+define internal void @divide(i64 %n, i64 %grain, i64 %threads) {
+entry:
+  %shares = call i64 @llvm.smin.i64(i64 %threads, i64 64)
+  %n.padded = add i64 %n, %grain
+  %n.less = sub i64 %n.padded, 1
+  %chunks = sdiv i64 %n.less, %grain
+  %chunks.at = getelementptr %job, ptr @job, i64 0, i32 5
+  store i64 %chunks, ptr %chunks.at
+  %shares.at = getelementptr %job, ptr @job, i64 0, i32 6
+  store i64 %shares, ptr %shares.at
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %loop ]
+  %before = mul i64 %i, %chunks
+  %first = udiv i64 %before, %shares
+  %counter = getelementptr [64 x [8 x i64]], ptr @next, i64 0, i64 %i
+  store atomic i64 %first, ptr %counter monotonic, align 8
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, %shares
+  br i1 %more, label %loop, label %done
+done:
   ret void
 }
 
@@ -125,8 +173,10 @@ done:
 
 ; ---- workers ----------------------------------------------------------------------------------------------
 
-define internal ptr @worker(ptr %unused) {
+; The argument is the worker's number, from 1 on.
+define internal ptr @worker(ptr %argument) {
 entry:
+  %own = ptrtoint ptr %argument to i64
   br label %look
 look:
   %seen = load atomic i32, ptr @generation seq_cst, align 4
@@ -146,7 +196,7 @@ try:
   %in = extractvalue { i64, i1 } %pair, 1
   br i1 %in, label %work, label %enter
 work:
-  call void @take_chunks()
+  call void @take_chunks(i64 %own)
   %before = atomicrmw sub ptr @gate, i64 1 seq_cst
   %last = icmp eq i64 %before, 1 ; closed, and nobody else inside
   br i1 %last, label %finished, label %idle
@@ -207,7 +257,9 @@ check:
   br i1 %more, label %start, label %done
 start:
   %handle = getelementptr i64, ptr @handles, i64 %have
-  %r = call i32 @spawn(ptr %handle, ptr @worker, ptr null)
+  %number = add i64 %have, 1
+  %argument = inttoptr i64 %number to ptr
+  %r = call i32 @spawn(ptr %handle, ptr @worker, ptr %argument)
   %ok = icmp eq i32 %r, 0
   br i1 %ok, label %count, label %done
 count:
@@ -299,7 +351,8 @@ entry:
   store i64 %n, ptr %n.at
   %grain.at = getelementptr %job, ptr @job, i64 0, i32 4
   store i64 %grain, ptr %grain.at
-  store atomic i64 0, ptr @next monotonic, align 8
+  %crew = add i64 %slots, 1
+  call void @divide(i64 %n, i64 %grain, i64 %crew)
   store atomic i64 0, ptr @status monotonic, align 8
   store atomic i32 0, ptr @caller_sleeps monotonic, align 4
   %open = shl i64 %slots, 32
@@ -314,7 +367,7 @@ rouse:
   call void @wake(ptr @generation, i32 %count)
   br label %work
 work:
-  call void @take_chunks()
+  call void @take_chunks(i64 0)
   %closed = atomicrmw and ptr @gate, i64 4294967295 seq_cst
   %limit = load atomic i64, ptr @spins monotonic, align 8
   br label %spin

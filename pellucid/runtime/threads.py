@@ -4,8 +4,10 @@
     kernel: i64 (operands, params, i64 begin, i64 end)
 
 cuts [0, n) into chunks of `grain` (the last one may be shorter), lets the workers and the caller take chunks
-until none is left, and returns the OR of what the chunks returned. Chunks are the same for every number of
-threads, and each call of the kernel covers exactly one of them; which thread runs it, and when, is not fixed.
+until none is left, and returns the OR of what the chunks returned. Each thread begins with a share of its own,
+the same part of every range: what it finds there often lies in its own cache. Then it helps the others. Chunks
+are the same for every number of threads, and each call of the kernel covers exactly one of them; which thread
+runs it, and when, is not fixed.
 
 A call that finds the pool at work (from inside a chunk, or from another Python thread) runs its chunks in
 order on its own thread, so nothing ever waits for the pool. The code is in threads.ll; workers are threads
