@@ -2,8 +2,8 @@
 ;
 ;   C[b] = alpha op(A[b]) op(B[b]) + beta S[b]        operands C, A, B and, where beta is not zero, S (or C itself)
 ;
-; The range counts tiles: index = (batch * tiles_m + i) * tiles_n + j, or (batch * tiles_n + j) * tiles_m + i where
-; word 31 says so: slices of columns meet all rows before the next one. Each tile is one call of OpenBLAS on one
+; The range counts tiles, product by product, in blocks of rows of tiles (word 31 says how many rows); in a block, column
+; of tiles by column: the block's part of A stays in cache. Each tile is one call of OpenBLAS on one
 ; thread. A long k goes in parts: all tiles of a chunk with the first part, then all with the next one, so that what
 ; they read stays in cache. blas.py fills %plan and, below, T, SCALAR (how alpha and beta are passed), LOAD (from their
 ; place in the plan), ITEMSIZE, REAL and PARTS (an element's type, and how many it has).
@@ -40,7 +40,7 @@
   i64,      ; 28 the most of K that one call of OpenBLAS takes; later calls add to C
   i64,      ; 29 bytes of A from one k to the next
   i64,      ; 30 the same for B
-  i64,      ; 31 1: tiles of the same columns follow each other
+  i64,      ; 31 rows of tiles in a block
   [2 x i64], ; 32 alpha, as T
   [2 x i64], ; 33 beta, as T
   [2 x i64]  ; 34 one, as T
@@ -77,16 +77,19 @@ define internal void @locate(ptr %tile, ptr %operands, ptr %plan, i64 %index, i6
 entry:
   %tiles.m = call i64 @field(ptr %plan, i64 16)
   %tiles.n = call i64 @field(ptr %plan, i64 17)
-  %by.columns.word = call i64 @field(ptr %plan, i64 31)
-  %by.columns = icmp ne i64 %by.columns.word, 0
-  %fast.count = select i1 %by.columns, i64 %tiles.m, i64 %tiles.n
-  %slow.count = select i1 %by.columns, i64 %tiles.n, i64 %tiles.m
-  %line = udiv i64 %index, %fast.count
-  %fast = urem i64 %index, %fast.count
-  %batch = udiv i64 %line, %slow.count
-  %slow = urem i64 %line, %slow.count
-  %i = select i1 %by.columns, i64 %fast, i64 %slow
-  %j = select i1 %by.columns, i64 %slow, i64 %fast
+  %per.product = mul i64 %tiles.m, %tiles.n
+  %batch = udiv i64 %index, %per.product
+  %place = urem i64 %index, %per.product
+  %block.rows = call i64 @field(ptr %plan, i64 31)
+  %per.block = mul i64 %block.rows, %tiles.n
+  %block = udiv i64 %place, %per.block
+  %rest = urem i64 %place, %per.block
+  %block.top = mul i64 %block, %block.rows
+  %below = sub i64 %tiles.m, %block.top
+  %height = call i64 @llvm.smin.i64(i64 %block.rows, i64 %below)
+  %j = udiv i64 %rest, %height
+  %down = urem i64 %rest, %height
+  %i = add i64 %block.top, %down
   %members = call i64 @field(ptr %plan, i64 24)
   %group = udiv i64 %batch, %members
   %member = urem i64 %batch, %members

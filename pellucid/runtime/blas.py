@@ -67,6 +67,7 @@ PANEL = 64  # columns of B in a panel: as many as a direct tile has
 _DIRECT_DEPTH = 512
 _DIRECT_BYTES_IN_PARTS = 2**22
 _FEW_ROWS = 192
+_BLOCK_BYTES = 2**19
 _CHUNKS = 2  # for each thread, of tiles whose k goes in parts
 
 
@@ -149,8 +150,8 @@ def gemm_spec(
     kind = int(summand is not None and beta != 0)
     if kind and not vector and beta == 1 and steps_s[1:] == [0, item]:
         kind, beta = 2, 0.0  # a bias: adding it to a finished tile is cheaper than beginning with it
-    # The larger operand is read once, in slices that meet all of the smaller one.
-    by_columns = int(panels or (direct is not None and n > m))
+    # The larger operand is read once, in slices that meet all of the smaller one, or as much of it as stays in cache.
+    block = _block_rows(tiles_m, tile_m * min(depth, k) * item) if panels or (direct is not None and n > m) else 1
     words = [
         *(_symbol_address(f"cblas_{routine}"), call.trans_a, call.trans_b, m, n, k),
         *(call.lda, call.ldb, ldc, call.y_step, call.matrix),
@@ -158,7 +159,7 @@ def gemm_spec(
         *(tile_m * item * (1 if trans_a else lda), tile_n * item * (k if panels else ldb if trans_b else 1)),
         *(kind, *steps_s),
         *(max(1, batch[1]), strides_a[0], strides_b[0], jump_s),
-        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb), by_columns),
+        *(max(1, depth), item * (lda if trans_a else 1), item * (1 if trans_b else ldb), block),
         *(*_scalar(letter, alpha), *_scalar(letter, beta), *_scalar(letter, 1.0)),
     ]
     tiles = count * tiles_m * tiles_n if m and n else 0
@@ -298,6 +299,13 @@ def _panel_tile(m: int, k: int) -> tuple[int, int, int]:
     depth = k if k <= _DIRECT_DEPTH else 8 * _ceil(_ceil(k, _ceil(k, _DIRECT_DEPTH)), 8)
     rows = 48 if depth <= 320 else 24
     return min(m, 8 * _ceil(_ceil(m, _ceil(m, rows)), 8)), PANEL, depth
+
+
+def _block_rows(tiles: int, tile_bytes: int) -> int:
+    """Rows of tiles whose part of A, of so many bytes a row, stays in the second-level cache; an even number of blocks, so
+    that two threads have the same rows that they have of other operators' ranges."""
+    blocks = _ceil(tiles, max(1, _BLOCK_BYTES // max(tile_bytes, 1)))
+    return _ceil(tiles, blocks + blocks % 2)
 
 
 def _packed_tile(batch: int, m: int, n: int, k: int, vector: bool) -> tuple[int, int]:
