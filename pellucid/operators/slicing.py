@@ -111,6 +111,8 @@ def __getitem__(x: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int:
         return _basics[x.layout, index](x)
+    if type(index) is slice:
+        return _basics[x.layout, _slice_key(index)](x)
     key, tensors = _parsed(x, index)
     if tensors:
         return _picks[key](x, *tensors)
