@@ -326,6 +326,18 @@ def recorder(
     return _with_patterns(record, patterns)
 
 
+def recording(plan: Callable[..., Any], record: Callable[..., None]) -> Callable[..., Any]:
+    """The plan of one result, made of several native calls that record nothing, and then the recorder."""
+
+    def recorded(*tensors: Any) -> Any:
+        out = plan(*tensors)
+        if native.recorded(*tensors):
+            record(out, *tensors)
+        return out
+
+    return recorded
+
+
 class _Patterns(dict[tuple[bool, ...], Pattern]):
     """The pattern for each set of operands that need gradients."""
 

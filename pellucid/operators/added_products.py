@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from pellucid.autograd.graph import Node, recorder
+from pellucid.autograd.graph import Node, recorder, recording
 from pellucid.dtypes import DType, bool_, promote_types
 from pellucid.errors import shape_text
 from pellucid.layout import Layout, broadcast_shapes, dense
@@ -20,7 +20,6 @@ from pellucid.operators.define import both, deliver, method
 from pellucid.operators.products import check_dtypes, matmul, require_tensors, summed_plan, summed_to, unfit
 from pellucid.operators.rows import deliver_same
 from pellucid.plan import Plan, PlanTable
-from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
 
@@ -50,17 +49,8 @@ def _scaled(g: Any, factor: complex) -> Any:
 
 def _plan(name: str, s: Layout, a: Layout, b: Layout, beta: complex, alpha: complex) -> Plan:
     result = _result(name, s, a, b)
-    plan = summed_plan(s, a, b, result, beta, alpha)
-    node_name = f"{name.capitalize()}Backward0"
-    record = recorder(AddedRule(node_name, tuple(s.shape), beta, alpha), [result], [s, a, b])
-
-    def recorded(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        out = plan(x, left, right)
-        if native.recorded(x, left, right):
-            record(out, x, left, right)
-        return out
-
-    return recorded
+    rule = AddedRule(f"{name.capitalize()}Backward0", tuple(s.shape), beta, alpha)
+    return recording(summed_plan(s, a, b, result, beta, alpha), recorder(rule, [result], [s, a, b]))
 
 
 _plans = PlanTable(_plan)

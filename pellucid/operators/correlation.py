@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
-from pellucid.autograd.graph import Node, recorder
-from pellucid.formula.expr import Expr, axis, const, given, load, select
+from pellucid.autograd.graph import Node, recorder, recording
+from pellucid.formula.expr import Expr, axis, given, load
 from pellucid.formula.formula import Fold, Formula, Output, folding
 from pellucid.layout import Layout, dense
 from pellucid.operators.products import accumulating_plan, copy_plan
@@ -108,15 +108,7 @@ class _Rule:
 def _recorded(plan: Plan, rule: _Rule, result: Layout, operands: Sequence[Layout]) -> Plan:
     if not (result.dtype.is_floating_point or result.dtype.is_complex):
         return plan
-    record = recorder(rule, [result], operands)
-
-    def recorded(*tensors: Tensor) -> Tensor:
-        out = plan(*tensors)
-        if native.recorded(*tensors):
-            record(out, *tensors)
-        return out
-
-    return recorded
+    return recording(plan, recorder(rule, [result], operands))
 
 
 # -- correlate --------------------------------------------------------------------------------------------------------
@@ -285,13 +277,7 @@ def _spread_formula(y: Layout, w: Layout, geometry: Geometry, result: Layout) ->
     rank, window = geometry.window.rank, geometry.window
     channel, out = axis(1), axis(2 + rank)
     inner = tuple(axis(3 + rank + k) for k in range(rank))
-    positions = []
-    for k in range(rank):
-        at = axis(2 + k) + (given(f"padding{k}") - inner[k] * given(f"dilation{k}"))
-        if window.stride[k] != 1:
-            ok = (at % given(f"stride{k}")).equals(0) & (at >= 0)
-            at = select(ok, at / given(f"stride{k}"), const(-1, at.dtype))
-        positions.append(at)
+    positions = tuple(window.covering(k, axis(2 + k), inner[k]) for k in range(rank))
     if geometry.depthwise(w):
         out, channel = channel, out
     elif geometry.groups > 1:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from pellucid.autograd.graph import Node, recorder
+from pellucid.autograd.graph import Node, recorder, recording
 from pellucid.errors import shape_text
 from pellucid.layout import Layout
 from pellucid.operators.define import deliver, public
 from pellucid.operators.products import biased_plan, check_dtypes, matmul
 from pellucid.plan import Plan, PlanTable
-from pellucid.runtime import native
 from pellucid.tensor import Tensor
 
 
@@ -53,15 +52,7 @@ def _plan(x: Layout, weight: Layout, bias: Layout | None) -> Plan:
             f"linear(): the bias {shape_text(bias.shape)} must be (out_features,) = ({weight.shape[0]},)"
         )
     plan, result = biased_plan(x, weight, bias)
-    record = recorder(LinearRule(), [result], operands)
-
-    def recorded(*tensors: Tensor) -> Tensor:
-        out = plan(*tensors)
-        if native.recorded(*tensors):
-            record(out, *tensors)
-        return out
-
-    return recorded
+    return recording(plan, recorder(LinearRule(), [result], operands))
 
 
 _plans = PlanTable(_plan)

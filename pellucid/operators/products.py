@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from pellucid.autograd.graph import Node, recorder
+from pellucid.autograd.graph import Node, recorder, recording
 from pellucid.dtypes import DType, bfloat16, bool_, float16, float32, int64
 from pellucid.errors import shape_text
 from pellucid.formula.expr import axis, const, load
@@ -343,15 +343,7 @@ def _build(name: str, node_name: str, a: Layout, b: Layout) -> Plan:
     plan, result = product_plan(a, b)
     if not (a.dtype.is_floating_point or a.dtype.is_complex):
         return plan
-    record = recorder(ProductRule(node_name, a, b), [result], [a, b])
-
-    def recorded(x: Tensor, y: Tensor) -> Tensor:
-        out = plan(x, y)
-        if native.recorded(x, y):
-            record(out, x, y)
-        return out
-
-    return recorded
+    return recording(plan, recorder(ProductRule(node_name, a, b), [result], [a, b]))
 
 
 _matrix_plans = PlanTable(

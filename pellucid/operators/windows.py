@@ -71,6 +71,14 @@ class Window:
         step = inner if self.dilation[k] == 1 else inner * given(f"dilation{k}")
         return start + (step - given(f"padding{k}"))
 
+    def covering(self, k: int, cell: Expr, inner: Expr) -> Expr:
+        """The position of the window whose cell ``inner`` covers ``cell``: the inverse of ``at``; -1 if there is none."""
+        ahead = cell + (given(f"padding{k}") - inner * given(f"dilation{k}"))
+        if self.stride[k] == 1:
+            return ahead
+        stands = (ahead % given(f"stride{k}")).equals(0) & (ahead >= 0)
+        return select(stands, ahead / given(f"stride{k}"), const(-1, ahead.dtype))
+
 
 def sizes_of(operator: str, name: str, value: Any, rank: int = 2) -> Sizes:
     """A number for each of ``rank`` dimensions, from one or as many.
@@ -164,13 +172,8 @@ def _unfold_plan(x: Layout, window: Window, wanted: Sizes | None) -> Plan:
 
 def _fold_formula(x: Layout, window: Window) -> Formula:
     rank = window.rank
-    coords, inner = [], tuple(axis(2 + rank + k) for k in range(rank))
-    for k in range(rank):
-        at = axis(2 + k) + (given(f"padding{k}") - inner[k] * given(f"dilation{k}"))
-        if window.stride[k] != 1:
-            ok = (at % given(f"stride{k}")).equals(0)
-            at = select(ok & (at >= 0), at / given(f"stride{k}"), const(-1, at.dtype))
-        coords.append(at)
+    inner = tuple(axis(2 + rank + k) for k in range(rank))
+    coords = tuple(window.covering(k, axis(2 + k), inner[k]) for k in range(rank))
     value = load(0, x.dtype, (axis(0), axis(1), *inner, *coords), fill=0).cast(working(x.dtype))
     stage = Fold(folding("sum", value.dtype), (value,), 0)
     return Formula("fold", 2 + rank, (Output(stage.states[0].cast(x.dtype)),), rank, (stage,))
